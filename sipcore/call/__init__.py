@@ -1,0 +1,1 @@
+"""THE B2BUA: coroutines that read like the description of a call."""

@@ -1,0 +1,1 @@
+"""WHAT HAPPENED: the record of an attempt and the journal that never loses it."""

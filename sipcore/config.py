@@ -1,0 +1,131 @@
+"""Config: what `sipcore serve --config FILE` reads. Frozen, decoded from TOML, units in the names.
+
+Every key has a default, so the embedded default is `Config()`. An unknown key or a wrong value is
+refused with its place in the file. deploy/sipcore.toml is the commented example.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sipcore.errors import BadConfig
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Node(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name = "node-1"
+    data: str = "var"
+    language: Literal["zh", "en"] = "zh"
+    realm: Name = "sipcore"
+    country: Annotated[str, Meta(pattern="^[0-9]{1,3}$")] = "86"
+    area: Annotated[str, Meta(pattern="^0?[0-9]{0,4}$")] = "021"
+    hotline: Annotated[str, Meta(pattern="^[0-9]{3,15}$")] = "10088"
+
+
+class Listen(Struct, frozen=True, forbid_unknown_fields=True):
+    transport: Literal["udp", "tcp"] = "udp"
+    address: str = "127.0.0.1"
+    port: Port = 5060
+    advertise: str | None = None
+
+
+class Sip(Struct, frozen=True, forbid_unknown_fields=True):
+    digest: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
+
+
+class Media(Struct, frozen=True, forbid_unknown_fields=True):
+    address: str = "127.0.0.1"
+    ports: tuple[Port, Port] = (10000, 19999)
+    workers: Count = 1
+    wire: Literal["auto", "epoll"] = "auto"
+    jitter_ms: tuple[Count, Count] = (20, 120)
+    silence_s: Count = 60
+
+
+class Store(Struct, frozen=True, forbid_unknown_fields=True):
+    url: Literal["sqlite"] = "sqlite"
+
+
+class Web(Struct, frozen=True, forbid_unknown_fields=True):
+    address: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    calls: Count = 2000
+    invites_per_s: Count = 3000
+    registers_per_s: Count = 30000
+    contacts_per_extension: Count = 5
+    drain_s: Annotated[int, Meta(ge=0)] = 30
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    node: Node = Node()
+    listen: tuple[Listen, ...] = (Listen("udp"), Listen("tcp"))
+    sip: Sip = Sip()
+    media: Media = Media()
+    store: Store = Store()
+    web: Web = Web()
+    limits: Limits = Limits()
+
+
+def parse_config(text: str) -> Config:
+    """Decode TOML text.
+
+    Raises BadConfig with every fault found, each with its place.
+    """
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
+    except tomllib.TOMLDecodeError as fault:
+        raise BadConfig([str(fault)]) from None
+    except msgspec.ValidationError as fault:
+        raise BadConfig([str(fault)]) from None
+    faults = list(_contradictions(config))
+    if faults:
+        raise BadConfig(faults)
+    return config
+
+
+def read_config(path: Path | None) -> Config:
+    """Read a configuration file; with none, return the embedded default. Raises BadConfig."""
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadConfig([f"cannot be read: {fault}"]) from None
+    return parse_config(text)
+
+
+def _contradictions(config: Config) -> list[str]:
+    """Return what no single value shows: ranges turned round, ports too few for the calls."""
+    faults = []
+    first, last = config.media.ports
+    if first >= last:
+        faults.append(f"media.ports: first {first} is not below last {last} - at `$.media.ports`")
+    elif (needed := int(config.limits.calls * 4 * 1.2)) > last - first + 1:
+        faults.append(
+            f"limits.calls = {config.limits.calls} needs {needed} media ports"
+            f" (4 a call and a fifth in quarantine), media.ports has {last - first + 1}"
+            " - at `$.media.ports`"
+        )
+    if config.media.jitter_ms[0] > config.media.jitter_ms[1]:
+        faults.append("media.jitter_ms: least is above greatest - at `$.media.jitter_ms`")
+    if not config.listen:
+        faults.append("no address to listen on - at `$.listen`")
+    if not config.sip.digest:
+        faults.append("no digest algorithm - at `$.sip.digest`")
+    places = [(one.transport, one.address, one.port) for one in config.listen]
+    faults += [
+        f"{transport} {address}:{port} stands twice - at `$.listen`"
+        for transport, address, port in sorted(
+            {place for place in places if places.count(place) > 1}
+        )
+    ]
+    return faults

@@ -1,0 +1,1 @@
+"""STATE: who is in which phase. Pure; told the time, says what to do."""

@@ -1,0 +1,1 @@
+"""SOUND: RTP in, matrices, RTP out."""

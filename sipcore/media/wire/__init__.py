@@ -1,0 +1,1 @@
+"""One face over the ways to receive and send datagrams: fill rows, send rows."""

@@ -1,0 +1,1 @@
+"""TEXT: what a SIP message says. Pure: no clock, socket, task or randomness."""

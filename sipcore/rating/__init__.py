@@ -1,0 +1,1 @@
+"""WHAT IT COSTS: pure, exact. Knows money and plans, not SIP."""

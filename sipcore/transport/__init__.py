@@ -1,0 +1,1 @@
+"""SOCKETS: bytes in and out."""

@@ -1,0 +1,1 @@
+"""PEOPLE AND MACHINES OUTSIDE: pages, metrics, health."""
