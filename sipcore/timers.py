@@ -8,17 +8,15 @@ What = TypeVar("What")
 
 
 class Timer(Generic[What]):
-    """One deadline. Cancelling costs nothing: the queue drops it when it surfaces."""
+    """One deadline. Cancelling costs nothing: the queue drops the empty shell when it surfaces."""
 
-    __slots__ = ("at", "is_cancelled", "what")
+    __slots__ = ("what",)
 
-    def __init__(self, at: float, what: What) -> None:
-        self.at = at
-        self.what = what
-        self.is_cancelled = False
+    def __init__(self, what: What) -> None:
+        self.what: What | None = what
 
     def cancel(self) -> None:
-        self.is_cancelled = True
+        self.what = None
 
 
 class TimerQueue(Generic[What]):
@@ -29,11 +27,11 @@ class TimerQueue(Generic[What]):
         self._order = count()
 
     def __len__(self) -> int:
-        return sum(not timer.is_cancelled for _, _, timer in self._heap)
+        return sum(timer.what is not None for _, _, timer in self._heap)
 
     def add(self, at: float, what: What) -> Timer[What]:
         """Set a deadline at `at`, in the owner's seconds."""
-        timer = Timer(at, what)
+        timer = Timer(what)
         heapq.heappush(self._heap, (at, next(self._order), timer))
         return timer
 
@@ -42,14 +40,14 @@ class TimerQueue(Generic[What]):
         heap = self._heap
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]
-            if not timer.is_cancelled:
-                timer.is_cancelled = True
-                return timer.what
+            if timer.what is not None:
+                what, timer.what = timer.what, None
+                return what
         return None
 
     def next_at(self) -> float | None:
         """Return the earliest deadline, or None when nothing waits."""
         heap = self._heap
-        while heap and heap[0][2].is_cancelled:
+        while heap and heap[0][2].what is None:
             heapq.heappop(heap)
         return heap[0][0] if heap else None

@@ -1,0 +1,117 @@
+"""A dialog: what both ends of a leg must remember to talk on (RFC 3261 12)."""
+
+from typing import TYPE_CHECKING
+
+from sipcore.message.flow import Flow
+from sipcore.message.message import Headers, Request, Response
+from sipcore.message.uri import Uri
+
+if TYPE_CHECKING:
+    from sipcore.dialog.events import User
+
+MAX_FORWARDS = 70
+
+
+class Dialog:
+    """One side's view. Made by a response that has a To tag: early by 1xx, confirmed by 2xx.
+
+    `flow` is the path by which the peer was last heard. `local` and `remote` are the From and To
+    of our requests as text, tags included.
+    """
+
+    __slots__ = (
+        "ack", "call_id", "flow", "is_confirmed", "local", "local_number", "local_tag",
+        "peer_contact", "remote", "remote_number", "remote_tag", "route_set", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self, call_id: str, local: str, remote: str, tags: tuple[str, str], flow: Flow
+    ) -> None:
+        self.call_id = call_id
+        self.local = local
+        self.remote = remote
+        self.local_tag, self.remote_tag = tags
+        self.local_number = 0
+        self.remote_number = 0
+        self.route_set: list[str] = []
+        self.peer_contact = ""
+        self.flow = flow
+        self.is_confirmed = False
+        self.ack: tuple[int, bytes, Flow] | None = None  # CSeq number, ACK kept for repeated 2xx
+        self.user: User | None = None
+
+    @classmethod
+    def of_server(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
+        """Begin as the one who was called (12.1.1)."""
+        to = request.headers["To"][0]
+        local = to if "tag=" in to else f"{to};tag={local_tag}"
+        tags = (local_tag, request.from_.tag or "")
+        dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
+        dialog.remote_number = request.cseq.number
+        dialog.route_set = request.values("Record-Route")
+        dialog.learn_target(request)
+        return dialog
+
+    @classmethod
+    def of_client(cls, request: Request, response: Response, flow: Flow) -> "Dialog":
+        """Begin as the one who calls (12.1.2)."""
+        tags = (request.from_.tag or "", response.to.tag or "")
+        local, remote = request.headers["From"][0], response.headers["To"][0]
+        dialog = cls(request.call_id, local, remote, tags, flow)
+        dialog.local_number = request.cseq.number
+        dialog.route_set = response.values("Record-Route")[::-1]
+        dialog.peer_contact = str(Uri.parse(request.uri))
+        dialog.learn_target(response)
+        return dialog
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.local_tag, self.remote_tag)
+
+    def learn_target(self, message: Request | Response) -> None:
+        """Take the peer's Contact as remote target (12.2.1.2, 12.2.2). Raises BadMessage."""
+        contact = message.contact
+        if contact is not None:
+            self.peer_contact = str(contact.uri)
+
+    def accepts(self, number: int) -> bool:
+        """Take a request's CSeq number if it is above the last one (12.2.2)."""
+        if number <= self.remote_number:
+            return False
+        self.remote_number = number
+        return True
+
+    def request(self, method: str, headers: Headers | None = None, body: bytes = b"") -> Request:
+        """Build a request within the dialog (12.2.1.1). Via is added when it is sent."""
+        self.local_number += 1
+        return self._build(method, self.local_number, headers, body)
+
+    def ack_request(self, number: int, headers: Headers | None, body: bytes) -> Request:
+        """Build the ACK for a 2xx: a request of its own with the INVITE's number (13.2.2.4)."""
+        return self._build("ACK", number, headers, body)
+
+    def _build(self, method: str, number: int, extra: Headers | None, body: bytes) -> Request:
+        uri, route = self.peer_contact, self.route_set
+        if route and ";lr" not in route[0]:  # a strict router of RFC 2543 days
+            uri, route = _bare(route[0]), [*route[1:], f"<{self.peer_contact}>"]
+        headers: Headers = {
+            "Via": [],
+            "Max-Forwards": [str(MAX_FORWARDS)],
+            "From": [self.local],
+            "To": [self.remote],
+            "Call-ID": [self.call_id],
+            "CSeq": [f"{number} {method}"],
+        }
+        if route:
+            headers["Route"] = route
+        if extra:
+            headers.update(extra)
+        return Request(method, uri, headers, body)
+
+    def next_hop(self) -> str:
+        """Return the URI that the next request is sent to: the first route, else the target."""
+        return _bare(self.route_set[0]) if self.route_set else self.peer_contact
+
+
+def _bare(route: str) -> str:
+    return route[route.find("<") + 1 : route.rfind(">")] if "<" in route else route

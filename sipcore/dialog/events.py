@@ -1,0 +1,78 @@
+"""What the stack gives back when it is polled: bytes to send, and what its user must know."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.transaction import Transaction
+from sipcore.message.flow import Flow
+from sipcore.message.message import Request, Response
+
+
+class Send(Struct):
+    """Bytes for the network. `transaction` is told if they cannot go."""
+
+    data: bytes
+    flow: Flow
+    transaction: Transaction | None = None
+
+
+class Arrival(Struct):
+    """A request outside any dialog, new to the stack: accept it, or answer it without state."""
+
+    request: Request
+    flow: Flow
+
+
+class Within(Struct):
+    """A request within a dialog; `transaction` waits for the answer."""
+
+    dialog: Dialog
+    transaction: Transaction
+    request: Request
+
+
+class Reply(Struct):
+    """A response to a request of ours. `dialog` is what its To tag began or belongs to.
+
+    `is_local`: nobody answered; 408 was made here for silence, 503 for a transport that failed
+    (RFC 3261 8.1.3.1).
+    """
+
+    transaction: Transaction
+    response: Response
+    dialog: Dialog | None = None
+    is_local: bool = False
+
+
+class Acked(Struct):
+    """The ACK of our 2xx came; it may carry an SDP answer."""
+
+    transaction: Transaction
+    request: Request
+
+
+class Unacked(Struct):
+    """Our 2xx was never acknowledged: the call must be ended (RFC 3261 13.3.1.4)."""
+
+    transaction: Transaction
+
+
+class Cancelled(Struct):
+    """CANCEL came for an INVITE that has no final answer yet; its own 200 has gone."""
+
+    transaction: Transaction
+    request: Request
+
+
+Told = Within | Reply | Acked | Unacked | Cancelled
+Event = Arrival | Told
+
+
+class User(Protocol):
+    """Who owns a transaction or a dialog, and is told what becomes of it."""
+
+    def feed(self, event: Told) -> None:
+        """Take note; never wait, never raise."""
+        ...

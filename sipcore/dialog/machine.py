@@ -1,0 +1,145 @@
+"""What makes the tables move: one step of one transaction, its timers, what leaves by it."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Protocol
+
+from sipcore.dialog import tables
+from sipcore.dialog.events import Event, Send
+from sipcore.dialog.matching import ack_for
+from sipcore.dialog.tables import (
+    ACCEPTED,
+    EXPECT,
+    FAIL,
+    LINGER,
+    LINGERED,
+    REPEAT,
+    RESEND,
+    RETRY,
+    SEND,
+    SEND_ACK,
+    SETTLE,
+    TELL,
+    TERMINATED,
+    TIMEOUT,
+)
+from sipcore.dialog.transaction import Timing, Transaction
+from sipcore.message.message import Request, Response
+from sipcore.timers import TimerQueue
+
+
+class Owner(Protocol):
+    """Who keeps the transactions and is told."""
+
+    def tell(self, transaction: Transaction, message: Request | Response) -> None: ...
+
+    def tell_failed(self, transaction: Transaction, before: str, word: str) -> None: ...
+
+    def forget(self, transaction: Transaction) -> None: ...
+
+
+class Machine:
+    """Runs the tables for all transactions. `out` takes what is to be sent and told."""
+
+    def __init__(self, timing: Timing, out: deque[Send | Event], owner: Owner) -> None:
+        self._timing = timing
+        self._out = out
+        self._owner = owner
+        self._timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
+        self.absorbed: Counter[str] = Counter()
+        self._acts: dict[str, Callable[[Transaction, float], None]] = {
+            SETTLE: self._settle,
+            REPEAT: self.repeat,
+            LINGER: self._linger,
+            EXPECT: self._expect,
+        }
+
+    def feed(
+        self, transaction: Transaction, word: str, message: Request | Response | None, now: float
+    ) -> bool:
+        """Let `word` happen to a transaction. False where its state has no row for it."""
+        row = transaction.table.get((transaction.state, word))
+        if row is None:
+            self.absorbed[f"{transaction.state} {word}"] += 1
+            return False
+        before = transaction.state
+        transaction.state, actions = row
+        for action in actions:
+            if action in self._acts:
+                self._acts[action](transaction, now)
+            elif action == RESEND:
+                self._resend(transaction, word, now)
+            elif action == FAIL:
+                self._owner.tell_failed(transaction, before, word)
+            elif message is not None:
+                self._hand_on(transaction, action, message)
+        if transaction.state == TERMINATED:
+            self._settle(transaction, now)
+            self._owner.forget(transaction)
+        return True
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on every timer due at `now`."""
+        while (due := self._timers.pop_due(now)) is not None:
+            transaction, word = due
+            self.feed(transaction, word, None, now)
+
+    def next_timeout(self) -> float | None:
+        """Return when handle_timeout must be called next."""
+        return self._timers.next_at()
+
+    def repeat(self, transaction: Transaction, now: float) -> None:
+        """Set retry and timeout. A reliable transport repeats nothing but a 2xx (13.3.1.4)."""
+        if not transaction.flow.is_reliable or transaction.state == ACCEPTED:
+            transaction.interval_s = self._timing.t1_s
+            self._set_retry(transaction, now)
+        self._expect(transaction, now)
+
+    def _hand_on(self, transaction: Transaction, action: str, message: Request | Response) -> None:
+        if action == TELL:
+            self._owner.tell(transaction, message)
+        elif action == SEND:
+            transaction.kept = message.to_bytes()
+            self._out.append(Send(transaction.kept, transaction.flow, transaction))
+        elif action == SEND_ACK and isinstance(message, Response):
+            ack = ack_for(transaction.request, message)
+            self._out.append(Send(ack.to_bytes(), transaction.flow))
+
+    def _resend(self, transaction: Transaction, word: str, now: float) -> None:
+        if transaction.kept:
+            self._out.append(Send(transaction.kept, transaction.flow, transaction))
+        if word != RETRY:
+            return
+        if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == tables.PROCEEDING:
+            transaction.interval_s = self._timing.t2_s  # 17.1.2.2
+        else:
+            transaction.interval_s *= 2
+            if transaction.table is not tables.INVITE_CLIENT:  # only timer A doubles without end
+                transaction.interval_s = min(transaction.interval_s, self._timing.t2_s)
+        self._set_retry(transaction, now)
+
+    def _set_retry(self, transaction: Transaction, now: float) -> None:
+        at = now + transaction.interval_s
+        transaction.retry = self._timers.add(at, (transaction, RETRY))
+
+    def _settle(self, transaction: Transaction, now: float) -> None:
+        if transaction.retry is not None:
+            transaction.retry.cancel()
+            transaction.retry = None
+        if transaction.deadline is not None:
+            transaction.deadline.cancel()
+            transaction.deadline = None
+
+    def _expect(self, transaction: Transaction, now: float) -> None:
+        if transaction.deadline is not None:
+            transaction.deadline.cancel()
+        at = now + self._timing.timeout_s
+        transaction.deadline = self._timers.add(at, (transaction, TIMEOUT))
+
+    def _linger(self, transaction: Transaction, now: float) -> None:
+        self._settle(transaction, now)
+        linger_s = transaction.linger_s(self._timing)
+        if linger_s:
+            transaction.deadline = self._timers.add(now + linger_s, (transaction, LINGERED))
+        else:
+            transaction.state = TERMINATED

@@ -1,0 +1,92 @@
+"""Which transaction a message belongs to (RFC 3261 17.1.3, 17.2.3), and the requests that follow
+from one already sent: ACK and CANCEL."""
+
+from sipcore.message.flow import Flow
+from sipcore.message.message import Headers, Message, Request, Response
+from sipcore.message.values import Via, split_commas
+
+COOKIE = "z9hG4bK"
+
+
+def server_key(request: Request) -> tuple[str, ...]:
+    """Return the key under which a request's server transaction is kept.
+
+    ACK has its INVITE's key. Without the magic cookie, or with nothing behind it (RFC 4475
+    badbranch), the fields of RFC 2543 take the branch's place.
+    """
+    via = request.via
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch
+    if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
+        return (branch, via.sent_by, method)
+    number = str(request.cseq.number)
+    return (request.uri, request.from_.tag or "", request.call_id, number, via.to_text(), method)
+
+
+def cancelled_key(cancel: Request) -> tuple[str, ...]:
+    """Return the key of the INVITE that a CANCEL means (RFC 3261 9.2)."""
+    return (*server_key(cancel)[:-1], "INVITE")
+
+
+def client_key(response: Response) -> tuple[str, ...]:
+    """Return the key of the request that a response answers."""
+    return (response.via.branch, response.cseq.method)
+
+
+def merge_key(request: Request) -> tuple[str, ...]:
+    """Return what two copies of one request share that came by different paths (8.2.2.2)."""
+    cseq = request.cseq
+    return (request.from_.tag or "", request.call_id, str(cseq.number), cseq.method)
+
+
+def ack_for(invite: Request, response: Response) -> Request:
+    """Build the ACK for a final response that is no 2xx (RFC 3261 17.1.1.3)."""
+    headers = _copied(invite, ("Via", "From", "Call-ID", "Max-Forwards", "Route"))
+    headers["To"] = response.headers["To"]
+    headers["CSeq"] = [f"{invite.cseq.number} ACK"]
+    return Request("ACK", invite.uri, headers)
+
+
+def cancel_for(invite: Request, reason: str | None) -> Request:
+    """Build the CANCEL of an INVITE (RFC 3261 9.1), with a Reason if there is one (RFC 3326)."""
+    headers = _copied(invite, ("Via", "From", "To", "Call-ID", "Max-Forwards", "Route"))
+    headers["CSeq"] = [f"{invite.cseq.number} CANCEL"]
+    if reason:
+        headers["Reason"] = [reason]
+    return Request("CANCEL", invite.uri, headers)
+
+
+def _copied(request: Request, names: tuple[str, ...]) -> Headers:
+    return {name: request.headers[name] for name in names if name in request.headers}
+
+
+def stamp_via(request: Request, flow: Flow) -> None:
+    """Note in the topmost Via where a request really came from (RFC 3261 18.2.1, RFC 3581 4)."""
+    via = request.via
+    rows = request.headers["Via"]
+    params = dict(via.params)
+    if "rport" in params:
+        params["rport"] = str(flow.remote_port)
+        params["received"] = flow.remote_address
+    elif _plain(via.host) != flow.remote_address:
+        params["received"] = flow.remote_address
+    else:
+        return
+    stamped = Via(via.transport, via.host, via.port, params).to_text()
+    rows[:1] = [", ".join([stamped, *split_commas(rows[0])[1:]])]
+
+
+def reply_flow(message: Message, flow: Flow) -> Flow:
+    """Return where the response goes (RFC 3261 18.2.2): back on a stream, to the source with
+    rport, else to the source's address at the port that Via names."""
+    via = message.via
+    if flow.is_reliable or "rport" in via.params:
+        return flow
+    port = via.port or 5060
+    if port == flow.remote_port:
+        return flow
+    return Flow(flow.transport, flow.local_address, flow.local_port, flow.remote_address, port)
+
+
+def _plain(host: str) -> str:
+    return host[1:-1] if host[:1] == "[" else host

@@ -1,0 +1,394 @@
+"""The stack: transactions and dialogs of a node. Told the time and what came; polled for the rest.
+
+It answers by itself what needs no judgement: 100, repeats, CANCEL's 200, ACKs, 481, 482. All other
+requests are given to its user, who accepts them and responds.
+"""
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable
+
+from sipcore.dialog import matching
+from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.events import (
+    Acked,
+    Arrival,
+    Cancelled,
+    Event,
+    Reply,
+    Send,
+    Unacked,
+    User,
+    Within,
+)
+from sipcore.dialog.machine import Machine
+from sipcore.dialog.tables import (
+    ACCEPTED,
+    ACK,
+    CALLING,
+    CANCELLED,
+    ERROR,
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    PROCEEDING,
+    REQUEST,
+    S1XX,
+    S2XX,
+    Table,
+    word_of,
+)
+from sipcore.dialog.transaction import Timing, Transaction
+from sipcore.message.flow import Flow, Hop
+from sipcore.message.message import Headers, Request, Response, response_to
+
+MOST_MERGED = 100_000
+
+
+class Stack:
+    """All transactions and dialogs. `token(n)` draws n random characters; `mark` names the node.
+
+    Every branch begins with the mark, so that a request that comes back to us is known (RFC 3261
+    16.3). Nothing here waits: call poll() until it returns None after every call that takes `now`.
+    """
+
+    def __init__(self, token: Callable[[int], str], timing: Timing | None = None) -> None:
+        self._token = token
+        self._mark = f"{matching.COOKIE}{token(8)}"
+        self._clients: dict[tuple[str, ...], Transaction] = {}
+        self._servers: dict[tuple[str, ...], Transaction] = {}
+        self._merged: dict[tuple[str, ...], Transaction] = {}
+        self._unacked: dict[tuple[str, str, int], Transaction] = {}
+        self._out: deque[Send | Event] = deque()
+        self._machine = Machine(timing or Timing(), self._out, self)
+        self.dialogs: dict[tuple[str, str], Dialog] = {}
+
+    # What came
+
+    def receive(self, message: Request | Response, flow: Flow, now: float) -> None:
+        """Take a valid message. Raises BadMessage where a view of it turns out broken."""
+        if isinstance(message, Response):
+            self._receive_response(message, flow, now)
+        elif message.method == "ACK":
+            self._receive_ack(message, now)
+        elif message.method == "CANCEL":
+            self._receive_cancel(message, flow)
+        elif (transaction := self._servers.get(matching.server_key(message))) is not None:
+            self._machine.feed(transaction, REQUEST, message, now)
+        else:
+            matching.stamp_via(message, flow)
+            self._receive_new(message, flow, now)
+
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
+        transaction = self._clients.get(matching.client_key(response))
+        if transaction is None or len(response.headers["Via"]) > 1:  # 8.1.3.3
+            self.absorbed["stray response"] += 1
+            return
+        self._machine.feed(transaction, word_of(response.status, is_ours=False), response, now)
+        if transaction.cancelling == "owed" and transaction.state == PROCEEDING:
+            self._send_cancel(transaction, now)
+
+    def _receive_ack(self, ack: Request, now: float) -> None:
+        transaction = self._servers.get(matching.server_key(ack))
+        if transaction is None:
+            key = (ack.to.tag or "", ack.from_.tag or "", ack.cseq.number)
+            transaction = self._unacked.get(key)
+        if transaction is None:
+            self.absorbed["stray ACK"] += 1
+        else:
+            self._machine.feed(transaction, ACK, ack, now)
+
+    def _receive_cancel(self, cancel: Request, flow: Flow) -> None:
+        transaction = self._servers.get(matching.cancelled_key(cancel))
+        matching.stamp_via(cancel, flow)
+        if transaction is None:
+            self.reply_statelessly(cancel, flow, 481)
+            return
+        self.reply_statelessly(cancel, flow, 200, tag=transaction.tag)
+        if not transaction.is_answered and not transaction.cancelling:
+            transaction.cancelling = "sent"
+            self._out.append(Cancelled(transaction, cancel))
+
+    def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
+        tag = request.to.tag
+        if tag is None:
+            self._receive_outside(request, flow)
+            return
+        dialog = self.dialogs.get((tag, request.from_.tag or ""))
+        if dialog is None or dialog.call_id != request.call_id:
+            self.reply_statelessly(request, flow, 481)
+            return
+        transaction = self._open_server(request, flow, dialog.local_tag, now)
+        transaction.user = dialog.user
+        if not dialog.accepts(request.cseq.number):  # 12.2.2
+            self.respond(transaction, 500, now)
+            return
+        dialog.flow = flow
+        if request.method in ("INVITE", "UPDATE"):
+            dialog.learn_target(request)
+        self._out.append(Within(dialog, transaction, request))
+
+    def _receive_outside(self, request: Request, flow: Flow) -> None:
+        is_ours = any(self._mark in via for via in request.headers["Via"])
+        if is_ours or matching.merge_key(request) in self._merged:
+            self.reply_statelessly(request, flow, 482)
+        else:
+            self._out.append(Arrival(request, flow))
+
+    # What the user asks for
+
+    def accept(self, request: Request, flow: Flow, user: User | None, now: float) -> Transaction:
+        """Open the server transaction of an Arrival. An INVITE gets its 100 at once."""
+        transaction = self._open_server(request, flow, self._token(16), now)
+        transaction.user = user
+        if len(self._merged) < MOST_MERGED:
+            transaction.merge_key = matching.merge_key(request)
+            self._merged[transaction.merge_key] = transaction
+        return transaction
+
+    def open_dialog(self, transaction: Transaction) -> Dialog:
+        """Begin the dialog of an accepted INVITE, so that requests within it find its user."""
+        dialog = Dialog.of_server(transaction.request, transaction.tag, transaction.flow)
+        dialog.user = transaction.user
+        transaction.dialogs.append(dialog)
+        self.dialogs[dialog.key] = dialog
+        return dialog
+
+    def end(self, dialog: Dialog) -> None:
+        """Forget a dialog; later requests within it get 481."""
+        self.dialogs.pop(dialog.key, None)
+
+    def respond(
+        self,
+        transaction: Transaction,
+        status: int,
+        now: float,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> bool:
+        """Send a response. False where it is too late for it: a final one went before."""
+        if transaction.is_answered:
+            return False
+        response = response_to(transaction.request, status, transaction.tag)
+        if headers:
+            response.headers.update(headers)
+        response.body = body
+        word = word_of(status, is_ours=True)
+        if word != S1XX:
+            self._unmerge(transaction)
+            if transaction.is_invite:
+                self._conclude(transaction, word)
+        return self._machine.feed(transaction, word, response, now)
+
+    def reply_statelessly(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        headers: Headers | None = None,
+        tag: str | None = None,
+    ) -> None:
+        """Answer without keeping anything (8.2.7). The tag is the same for repeats of a request."""
+        if tag is None:
+            tag = f"{zlib.crc32(repr((self._mark, matching.server_key(request))).encode()):08x}"
+        response = response_to(request, status, tag)
+        if headers:
+            response.headers.update(headers)
+        self._out.append(Send(response.to_bytes(), matching.reply_flow(request, flow)))
+
+    def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
+        """Answer a request that validate() refused, as far as its fields can be copied.
+
+        Raises BadMessage or KeyError where not even Via and To can be: then it gets nothing.
+        """
+        matching.stamp_via(request, flow)
+        response = response_to(request, status, f"{zlib.crc32(request.to_bytes()):08x}")
+        response.reason = f"{response.reason} - {reason}"
+        self._out.append(Send(response.to_bytes(), matching.reply_flow(request, flow)))
+
+    def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
+        """Send a request that is no ACK; its replies name the transaction returned."""
+        branch = f"{self._mark}{self._token(16)}"
+        request.headers["Via"] = [hop.via(branch)]
+        table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
+        return self._open_client(table, branch, request, hop.flow, user, now)
+
+    def ack(
+        self,
+        dialog: Dialog,
+        number: int,
+        hop: Hop,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Acknowledge a 2xx to the INVITE with that CSeq number; repeats get the same again."""
+        ack = dialog.ack_request(number, headers, body)
+        ack.headers["Via"] = [hop.via(f"{self._mark}{self._token(16)}")]
+        data = ack.to_bytes()
+        dialog.ack = (number, data, hop.flow)
+        self._out.append(Send(data, hop.flow))
+
+    def cancel(self, transaction: Transaction, now: float, reason: str | None = None) -> None:
+        """Cancel an INVITE of ours: at once, or when its first provisional comes (9.1)."""
+        if transaction.is_answered or transaction.cancelling:
+            return
+        transaction.cancel_reason = reason
+        if transaction.state == CALLING:
+            transaction.cancelling = "owed"
+        else:
+            self._send_cancel(transaction, now)
+
+    # Time, transports, and people who look in
+
+    def fail(self, transaction: Transaction, now: float) -> None:
+        """Take note that the transport could not send for a transaction."""
+        self._machine.feed(transaction, ERROR, None, now)
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on every timer due at `now`."""
+        self._machine.handle_timeout(now)
+
+    def next_timeout(self) -> float | None:
+        """Return when handle_timeout must be called next."""
+        return self._machine.next_timeout()
+
+    def poll(self) -> Send | Event | None:
+        """Take the next thing to send or to tell."""
+        return self._out.popleft() if self._out else None
+
+    @property
+    def absorbed(self) -> Counter[str]:
+        """What came and had no place, by kind."""
+        return self._machine.absorbed
+
+    def transactions(self) -> list[Transaction]:
+        """Return all that live."""
+        return [*self._clients.values(), *self._servers.values()]
+
+    def count(self) -> int:
+        """Return how many transactions live."""
+        return len(self._clients) + len(self._servers)
+
+    # The machine's owner
+
+    def tell(self, transaction: Transaction, message: Request | Response) -> None:
+        """Turn a message that passed the tables into an event."""
+        if isinstance(message, Request):  # only an ACK is told of a server transaction
+            self._forget_ack(transaction)
+            self._out.append(Acked(transaction, message))
+            return
+        dialog = self._dialog_of(transaction, message)
+        if dialog is not None and dialog.ack is not None and message.status >= 200:
+            number, data, flow = dialog.ack
+            if number == message.cseq.number:  # a repeated 2xx: the ACK was lost (13.2.2.4)
+                self._out.append(Send(data, flow))
+                return
+        self._out.append(Reply(transaction, message, dialog))
+
+    def tell_failed(self, transaction: Transaction, before: str, word: str) -> None:
+        """Tell that nobody answered, in the shape of a response (8.1.3.1), or acknowledged."""
+        if transaction.is_client:
+            self._end_early(transaction)
+            response = response_to(transaction.request, 503 if word == ERROR else 408, "local")
+            self._out.append(Reply(transaction, response, is_local=True))
+        elif before == ACCEPTED:
+            self._out.append(Unacked(transaction))
+
+    def forget(self, transaction: Transaction) -> None:
+        """Let a transaction go that has ended."""
+        self._unmerge(transaction)
+        self._forget_ack(transaction)
+        if transaction.is_client:
+            self._clients.pop(transaction.key, None)
+            self._end_early(transaction)
+        else:
+            self._servers.pop(transaction.key, None)
+        transaction.dialogs = []
+
+    # Inside
+
+    def _open_server(self, request: Request, flow: Flow, tag: str, now: float) -> Transaction:
+        table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
+        key = matching.server_key(request)
+        reply = matching.reply_flow(request, flow)
+        transaction = self._servers[key] = Transaction(table, key, request, reply, tag)
+        if transaction.is_invite:
+            self._machine.feed(transaction, S1XX, response_to(request, 100), now)
+        return transaction
+
+    def _open_client(
+        self,
+        table: Table,
+        branch: str,
+        request: Request,
+        flow: Flow,
+        user: User | None,
+        now: float,
+    ) -> Transaction:
+        transaction = Transaction(table, (branch, request.method), request, flow, "")
+        transaction.user = user
+        transaction.kept = request.to_bytes()
+        self._clients[transaction.key] = transaction
+        self._out.append(Send(transaction.kept, flow, transaction))
+        self._machine.repeat(transaction, now)
+        return transaction
+
+    def _send_cancel(self, invite: Transaction, now: float) -> None:
+        invite.cancelling = "sent"
+        cancel = matching.cancel_for(invite.request, invite.cancel_reason)
+        self._open_client(NON_INVITE_CLIENT, invite.key[0], cancel, invite.flow, None, now)
+        self._machine.feed(invite, CANCELLED, None, now)
+
+    def _conclude(self, transaction: Transaction, word: str) -> None:
+        """Keep a 2xx's place for its ACK; a refused INVITE's dialogs are over."""
+        if word == S2XX:
+            request = transaction.request
+            key = (transaction.tag, request.from_.tag or "", request.cseq.number)
+            transaction.ack_key = key
+            self._unacked[key] = transaction
+            for dialog in transaction.dialogs:
+                dialog.is_confirmed = True
+        else:
+            for dialog in transaction.dialogs:
+                self.end(dialog)
+            transaction.dialogs = []
+
+    def _dialog_of(self, transaction: Transaction, response: Response) -> Dialog | None:
+        """Find or begin the dialog that a response to an INVITE belongs to."""
+        tag = response.to.tag
+        if not transaction.is_invite or response.status == 100 or tag is None:
+            return None
+        is_initial = transaction.request.to.tag is None
+        dialog = self.dialogs.get((transaction.request.from_.tag or "", tag))
+        if response.status >= 300:
+            self._end_early(transaction)
+            return None if is_initial else dialog
+        if dialog is None:
+            if not is_initial:
+                return None  # an answer from nobody in this dialog
+            dialog = Dialog.of_client(transaction.request, response, transaction.flow)
+            dialog.user = transaction.user
+            transaction.dialogs.append(dialog)
+            self.dialogs[dialog.key] = dialog
+        elif response.status >= 200 or not dialog.is_confirmed:
+            dialog.learn_target(response)
+        if response.status >= 200 and not dialog.is_confirmed:
+            dialog.is_confirmed = True
+            dialog.route_set = response.values("Record-Route")[::-1]  # 13.2.2.4
+        return dialog
+
+    def _end_early(self, transaction: Transaction) -> None:
+        for dialog in transaction.dialogs:
+            if not dialog.is_confirmed:
+                self.end(dialog)
+
+    def _forget_ack(self, transaction: Transaction) -> None:
+        if transaction.ack_key is not None:
+            self._unacked.pop(transaction.ack_key, None)
+            transaction.ack_key = None
+
+    def _unmerge(self, transaction: Transaction) -> None:
+        if transaction.merge_key is not None:
+            self._merged.pop(transaction.merge_key, None)
+            transaction.merge_key = None

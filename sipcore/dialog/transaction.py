@@ -1,0 +1,109 @@
+"""One transaction: its state, what it keeps to say again, its two timers (RFC 3261 17)."""
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.tables import (
+    ACCEPTED,
+    CALLING,
+    COMPLETED,
+    CONFIRMED,
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    PROCEEDING,
+    TERMINATED,
+    TRYING,
+    Table,
+)
+from sipcore.message.flow import Flow
+from sipcore.message.message import Request
+from sipcore.timers import Timer
+
+if TYPE_CHECKING:
+    from sipcore.dialog.events import User
+
+
+class Timing(Struct, frozen=True):
+    """RFC 3261 17.1.1.1, table 4; seconds."""
+
+    t1_s: float = 0.5  # round trip
+    t2_s: float = 4.0  # longest interval between repeats
+    t4_s: float = 5.0  # longest life of a message in the network
+
+    @property
+    def timeout_s(self) -> float:
+        """Timers B, F, H, J, L, M."""
+        return 64 * self.t1_s
+
+
+class Transaction:
+    """State of one exchange. `user` is who asked for it, or who was told of it; never called here.
+
+    `request` is let go with the final response on the server side: what lingers is small.
+    """
+
+    __slots__ = (
+        "ack_key", "cancel_reason", "cancelling", "deadline", "dialogs", "flow", "interval_s",
+        "kept", "key", "merge_key", "method", "request", "retry", "state", "table", "tag", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self, table: Table, key: tuple[str, ...], request: Request, flow: Flow, tag: str
+    ) -> None:
+        self.table = table
+        self.key = key
+        self.request = request
+        self.method = request.method
+        self.flow = flow
+        self.tag = tag  # ours: of From in a request of ours, of To in an answer of ours
+        self.state = FIRST_STATE[id(table)]
+        self.kept = b""
+        self.user: User | None = None
+        self.interval_s = 0.0
+        self.retry: Timer[tuple[Transaction, str]] | None = None
+        self.deadline: Timer[tuple[Transaction, str]] | None = None
+        self.cancelling = ""  # "owed" until the first provisional, "sent"; of a server: "sent"
+        self.cancel_reason: str | None = None
+        self.merge_key: tuple[str, ...] | None = None
+        self.ack_key: tuple[str, str, int] | None = None
+        self.dialogs: list[Dialog] = []  # those that this INVITE began: one a fork
+
+    @property
+    def is_invite(self) -> bool:
+        return self.method == "INVITE"
+
+    @property
+    def is_client(self) -> bool:
+        return self.table is INVITE_CLIENT or self.table is NON_INVITE_CLIENT
+
+    @property
+    def is_answered(self) -> bool:
+        """True once a final response has come or gone."""
+        return self.state in (ACCEPTED, COMPLETED, CONFIRMED, TERMINATED)
+
+    def linger_s(self, timing: Timing) -> float:
+        """How long stragglers are waited for in the state just reached; 0 for none."""
+        is_reliable = self.flow.is_reliable
+        if self.table is INVITE_CLIENT:  # M, or D
+            return timing.timeout_s if self.state == ACCEPTED or not is_reliable else 0.0
+        if self.table is NON_INVITE_CLIENT:  # K
+            return 0.0 if is_reliable else timing.t4_s
+        if self.table is INVITE_SERVER:  # I
+            return 0.0 if is_reliable else timing.t4_s
+        return 0.0 if is_reliable else timing.timeout_s  # J
+
+    def __repr__(self) -> str:
+        side = "client" if self.is_client else "server"
+        return f"<{self.method} {side} {self.state} {self.flow}>"
+
+
+FIRST_STATE = {
+    id(INVITE_CLIENT): CALLING,
+    id(NON_INVITE_CLIENT): TRYING,
+    id(INVITE_SERVER): PROCEEDING,
+    id(NON_INVITE_SERVER): TRYING,
+}

@@ -1,0 +1,299 @@
+"""THE SHELL: transports x Stack x loop timer. Bytes leave and the timer is armed here alone.
+
+receive -> parse -> stack -> drain: send, or tell who must know. Nothing that comes over the network
+raises out of here.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.events import Arrival, Send, Told, User, Within
+from sipcore.dialog.stack import Stack
+from sipcore.dialog.transaction import Transaction
+from sipcore.errors import BadMessage
+from sipcore.log import logger
+from sipcore.message.flow import Flow, Hop, host_port
+from sipcore.message.message import Headers, Request, Response
+from sipcore.message.parse import parse, validate
+from sipcore.message.uri import Uri
+from sipcore.metrics import Metrics
+from sipcore.transport.base import Transport, ignore
+from sipcore.transport.resolve import Place, Resolver
+
+MOST_SOURCES = 10_000
+WILDCARDS = ("0.0.0.0", "::")
+
+_log = logger(__name__)
+
+OnArrival = Callable[[Request, Flow], None]
+
+
+class Endpoint:
+    """One per node. `on_arrival` is given every request that belongs to nothing yet."""
+
+    def __init__(self, stack: Stack, resolver: Resolver, metrics: Metrics) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stack = stack
+        self._resolver = resolver
+        self._metrics = metrics
+        self._transports: dict[str, list[Transport]] = {}
+        self._advertised: dict[tuple[str, str, int], str] = {}
+        self._hops: dict[Place, Hop] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._is_draining = False
+        self.on_arrival: OnArrival = lambda request, flow: None
+
+    def add(self, transport: Transport, advertise: str | None = None) -> None:
+        """Take a listening address in. `advertise` is the name that peers are told instead."""
+        self._transports.setdefault(transport.name, []).append(transport)
+        if advertise:
+            self._advertised[transport.name, transport.address, transport.port] = advertise
+
+    def close(self) -> None:
+        """Close all transports and stop the timer."""
+        for transports in self._transports.values():
+            for transport in transports:
+                transport.close()
+        self._transports = {}
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # In
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one whole message from a transport."""
+        try:
+            message = parse(data)
+        except BadMessage as fault:
+            self._metrics.count_bad_message("unreadable")
+            _log.debug("from=%s unreadable: %s", flow, fault)
+            return
+        try:
+            validate(message)
+            method, status = message.cseq.method, getattr(message, "status", 0)
+            self._metrics.count_message("in", method, status)
+            self._stack.receive(message, flow, self._loop.time())
+            self.drain()
+        except BadMessage as fault:
+            self._refuse(message, flow, fault)
+        except Exception:
+            _log.exception("a bug met a message from=%s", flow)
+            self._metrics.count_bad_message("bug")
+
+    def _refuse(self, message: Request | Response, flow: Flow, fault: BadMessage) -> None:
+        """Answer a broken request once, if its Via can be read; a broken response not at all."""
+        self._metrics.count_bad_message("broken")
+        _log.debug("from=%s broken: %s", flow, fault)
+        if not isinstance(message, Request) or message.method == "ACK":
+            return
+        try:
+            self._stack.refuse_broken(message, flow, fault.status, fault.reason)
+        except (BadMessage, KeyError):
+            return
+        self.drain()
+
+    # Out
+
+    def accept(self, request: Request, flow: Flow, user: User | None = None) -> Transaction:
+        """Open the server transaction of an arrival."""
+        return self._stack.accept(request, flow, user, self._loop.time())
+
+    def open_dialog(self, transaction: Transaction) -> Dialog:
+        """Begin the dialog of an accepted INVITE."""
+        return self._stack.open_dialog(transaction)
+
+    def respond(
+        self,
+        transaction: Transaction,
+        status: int,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> bool:
+        """Send a response; False where a final one went before."""
+        is_sent = self._stack.respond(transaction, status, self._loop.time(), headers, body)
+        self.drain()
+        return is_sent
+
+    def reply_statelessly(
+        self, request: Request, flow: Flow, status: int, headers: Headers | None = None
+    ) -> None:
+        """Answer an arrival without keeping anything."""
+        self._stack.reply_statelessly(request, flow, status, headers)
+        self.drain()
+
+    def request(self, request: Request, hop: Hop, user: User | None) -> Transaction:
+        """Send a request; the replies are fed to `user`."""
+        transaction = self._stack.request(request, hop, user, self._loop.time())
+        self.drain()
+        return transaction
+
+    def ack(
+        self,
+        dialog: Dialog,
+        number: int,
+        hop: Hop,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Acknowledge a 2xx."""
+        self._stack.ack(dialog, number, hop, headers, body)
+        self.drain()
+
+    def cancel(self, transaction: Transaction, reason: str | None = None) -> None:
+        """Cancel an INVITE of ours."""
+        self._stack.cancel(transaction, self._loop.time(), reason)
+        self.drain()
+
+    def end(self, dialog: Dialog) -> None:
+        """Forget a dialog."""
+        self._stack.end(dialog)
+
+    # Where
+
+    async def hop_to(self, uri: Uri) -> Hop | None:
+        """Return the way to a URI; None where its name leads nowhere."""
+        place = await self._resolver.resolve(uri)
+        return None if place is None else self._hop(place)
+
+    def hop_at_once(self, uri: Uri) -> Hop | None:
+        """Return the way to a URI that needs no look-up."""
+        place = self._resolver.at_once(uri)
+        return None if place is None else self._hop(place)
+
+    def hop_by(self, flow: Flow) -> Hop:
+        """Return the way back along a flow."""
+        return Hop(flow, self._sent_by(flow))
+
+    def _hop(self, place: Place) -> Hop | None:
+        hop = self._hops.get(place)
+        if hop is None:
+            transport = self._transport_to(place)
+            if transport is None:
+                return None
+            local = transport.address
+            if local in WILDCARDS:
+                local = source_address(place.address) or local
+            flow = Flow(place.transport, local, transport.port, place.address, place.port)
+            hop = Hop(flow, self._sent_by(flow))
+            if len(self._hops) >= MOST_SOURCES:
+                self._hops.clear()
+            self._hops[place] = hop
+        return hop
+
+    def _transport_to(self, place: Place) -> Transport | None:
+        """Choose the listening address of the same family; loopback for loopback."""
+        is_v6 = ":" in place.address
+        same = [
+            one
+            for one in self._transports.get(place.transport, ())
+            if (":" in one.address) == is_v6
+        ]
+        return same[0] if same else None
+
+    def _sent_by(self, flow: Flow) -> str:
+        port = flow.local_port
+        for one in self._transports.get(flow.transport, ()):
+            is_it = one.address in (flow.local_address, *WILDCARDS)
+            if is_it and (one.port == port or flow.connection):
+                port = one.port  # a connection that we opened has a port of its own
+                advertised = self._advertised.get((one.name, one.address, one.port))
+                if advertised:
+                    return advertised if ":" in advertised else f"{advertised}:{port}"
+                break
+        return host_port(flow.local_address, port)
+
+    # The drain
+
+    def drain(self) -> None:
+        """Send and tell all that the stack holds, then arm the timer."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            while (out := self._stack.poll()) is not None:
+                if isinstance(out, Send):
+                    self._send(out)
+                elif isinstance(out, Arrival):
+                    self._arrive(out)
+                else:
+                    self._tell(out)
+        finally:
+            self._is_draining = False
+        self._arm()
+
+    def _send(self, out: Send) -> None:
+        flow = out.flow
+        for transport in self._transports.get(flow.transport, ()):
+            if transport.port == flow.local_port or flow.connection:
+                break
+        else:
+            if (others := self._transports.get(flow.transport)) is None:
+                return
+            transport = others[0]
+        transaction = out.transaction
+        lost = ignore if transaction is None else partial(self._lost, transaction)
+        transport.send(out.data, flow, lost)
+        self._count_out(out.data)
+
+    def _count_out(self, data: bytes) -> None:
+        line = data[: data.find(b"\r\n")]
+        if line.startswith(b"SIP/"):
+            at = data.find(b"\r\nCSeq: ")
+            method = data[at + 8 : data.find(b"\r\n", at + 8)].rpartition(b" ")[2].decode()
+            self._metrics.count_message("out", method, int(line[8:11]))
+        else:
+            self._metrics.count_message("out", line.partition(b" ")[0].decode())
+
+    def _lost(self, transaction: Transaction) -> None:
+        self._stack.fail(transaction, self._loop.time())
+        self.drain()
+
+    def _arrive(self, arrival: Arrival) -> None:
+        request, flow = arrival.request, arrival.flow
+        try:
+            self.on_arrival(request, flow)
+        except BadMessage as fault:
+            self._refuse(request, flow, fault)
+        except Exception:
+            _log.exception("a bug met %s from=%s", request.method, flow)
+            self._stack.reply_statelessly(request, flow, 500)
+
+    def _tell(self, event: Told) -> None:
+        user = event.dialog.user if isinstance(event, Within) else event.transaction.user
+        if user is None:
+            if isinstance(event, Within):
+                self._stack.respond(event.transaction, 481, self._loop.time())
+            return
+        try:
+            user.feed(event)
+        except Exception:
+            _log.exception("a bug met an event of %r", event.transaction)
+
+    def _arm(self) -> None:
+        at = self._stack.next_timeout()
+        if at is None or (self._timer is not None and self._timer_at <= at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._timeout)
+
+    def _timeout(self) -> None:
+        self._timer = None
+        self._stack.handle_timeout(self._loop.time())
+        self.drain()
+
+
+def source_address(remote: str) -> str | None:
+    """Return the address that the kernel would send from: a connected socket knows."""
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((remote, 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])

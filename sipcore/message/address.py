@@ -1,0 +1,61 @@
+"""name-addr and addr-spec: From, To, Contact, Route and their kin (RFC 3261 20.10)."""
+
+import re
+
+from msgspec import Struct
+
+from sipcore.errors import BadMessage
+from sipcore.message.uri import Uri
+from sipcore.message.values import Params, format_params, parse_params, quote, unquote
+
+_NAME_ADDR = re.compile(r'[ \t]*(?:("(?:[^"\\]|\\.)*")|([^"<>]*?))[ \t]*<([^<> \t]*)>')
+
+
+class Address(Struct, frozen=True):
+    """A display name, a URI and header parameters.
+
+    `display` holds the bytes of the wire as text (surrogateescape): `name_of` makes it readable.
+    """
+
+    uri: Uri
+    display: str = ""
+    params: Params = {}
+
+    @property
+    def tag(self) -> str | None:
+        return self.params.get("tag")
+
+    def to_text(self) -> str:
+        name = f"{quote(self.display)} " if self.display else ""
+        return f"{name}<{self.uri}>{format_params(self.params)}"
+
+
+def parse_address(text: str) -> Address:
+    """Read one address with its parameters. Raises BadMessage.
+
+    Without angle brackets every parameter belongs to the header, and a URI with a comma,
+    question mark or semicolon in it would need them (RFC 3261 20.10).
+    """
+    match = _NAME_ADDR.match(text)
+    if match is not None:
+        quoted, bare, uri = match.groups()
+        display = unquote(quoted) if quoted else bare
+        rest = text[match.end() :]
+    else:
+        uri, semicolon, rest = text.strip(" \t").partition(";")
+        uri, display = uri.rstrip(" \t"), ""
+        rest = semicolon + rest
+        if "?" in uri or "," in uri:
+            raise BadMessage("URI needs angle brackets")
+    return Address(Uri.parse(uri), display, parse_params(rest) if rest else {})
+
+
+def name_of(display: str) -> str:
+    """Return a display name as people read it: UTF-8, else GBK (GB 18030), else replaced."""
+    raw = display.encode("utf-8", "surrogateescape")
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,134 @@
+"""Digest authentication (RFC 2617, 7616, 8760): credentials, challenges, nonces. Pure.
+
+A nonce carries its own time and an HMAC over time and source address, so that nothing is stored for
+a challenge; a bounded table keeps the nonce counts seen, and what it has forgotten is stale.
+"""
+
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from sipcore.errors import BadMessage
+from sipcore.message.values import unquote
+
+ALGORITHMS: dict[str, Callable[[bytes], str]] = {
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+}
+_FIELD = re.compile(
+    r'[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^", \t]+)[ \t]*(?:,|$)'
+)
+
+
+class Credentials(Struct, frozen=True):
+    """What Authorization or Proxy-Authorization says. Empty strings stand for what is missing."""
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: str = "MD5"
+    qop: str = ""
+    nc: str = ""
+    cnonce: str = ""
+
+
+def parse_credentials(text: str) -> Credentials | None:
+    """Read a Digest value; None for another scheme (RFC 4475 regaut01). Raises BadMessage."""
+    scheme, _, rest = text.partition(" ")
+    if scheme.lower() != "digest":
+        return None
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(rest):
+        match = _FIELD.match(rest, at)
+        if match is None:
+            raise BadMessage("broken credentials")
+        value = match[2]
+        found[match[1].lower()] = unquote(value) if value[0] == '"' else value
+        at = match.end()
+    algorithm = found.get("algorithm", "MD5").upper()
+    names = ("username", "realm", "nonce", "uri", "response")
+    username, realm, nonce, uri, response = (found.get(name, "") for name in names)
+    qop, nc, cnonce = found.get("qop", "").lower(), found.get("nc", ""), found.get("cnonce", "")
+    return Credentials(username, realm, nonce, uri, response, algorithm, qop, nc, cnonce)
+
+
+def ha1(algorithm: str, username: str, realm: str, password: str) -> str:
+    """Return H(username:realm:password) (RFC 7616 3.4.2)."""
+    return ALGORITHMS[algorithm](f"{username}:{realm}:{password}".encode())
+
+
+def response_of(credentials: Credentials, method: str, ha1_hex: str) -> str:
+    """Return the response that the right password gives (RFC 7616 3.4.1; without qop RFC 2617)."""
+    digest = ALGORITHMS[credentials.algorithm]
+    ha2 = digest(f"{method}:{credentials.uri}".encode("utf-8", "surrogateescape"))
+    if credentials.qop:
+        middle = f"{credentials.nonce}:{credentials.nc}:{credentials.cnonce}:{credentials.qop}"
+    else:
+        middle = credentials.nonce
+    return digest(f"{ha1_hex}:{middle}:{ha2}".encode("utf-8", "surrogateescape"))
+
+
+def is_right(credentials: Credentials, method: str, ha1_hex: str) -> bool:
+    """Compare in constant time."""
+    expected = response_of(credentials, method, ha1_hex).encode()
+    return hmac.compare_digest(expected, credentials.response.lower().encode("utf-8", "replace"))
+
+
+class Nonces:
+    """Makes and checks nonces. `key` is secret to the node; `most` nonces are remembered in use."""
+
+    def __init__(self, key: bytes, valid_s: float = 300.0, most: int = 100_000) -> None:
+        self._key = key
+        self._valid_s = valid_s
+        self._most = most
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._forgotten_until = 0  # an unknown nonce made before this may have been used already
+
+    def make(self, source: str, now: float, salt: str) -> str:
+        """Return a nonce for a source address: time, salt, HMAC."""
+        head = f"{int(now):08x}{salt[:8]:0<8}"
+        return head + self._mac(head, source)
+
+    def check(self, credentials: Credentials, source: str, now: float) -> bool:
+        """Tell whether a nonce is ours, fresh, from this source, and its count unused.
+
+        False means: challenge again with stale=true. Without qop a nonce serves once.
+        """
+        nonce = credentials.nonce
+        head, mac = nonce[:16], nonce[16:]
+        if not hmac.compare_digest(
+            mac.encode("utf-8", "replace"), self._mac(head, source).encode()
+        ):
+            return False
+        made_at = int(head[:8], 16)
+        if not -1 <= now - made_at <= self._valid_s:
+            return False
+        try:
+            count = int(credentials.nc, 16) if credentials.qop else 1
+        except ValueError:
+            return False
+        seen = self._counts.get(nonce)
+        if count <= seen if seen is not None else count != 1 or made_at <= self._forgotten_until:
+            return False
+        self._counts[nonce] = count
+        self._counts.move_to_end(nonce)
+        if len(self._counts) > self._most:
+            forgotten, _ = self._counts.popitem(last=False)
+            self._forgotten_until = max(self._forgotten_until, int(forgotten[:8], 16))
+        return True
+
+    def _mac(self, head: str, source: str) -> str:
+        return hmac.digest(self._key, f"{head}{source}".encode(), "sha256").hex()[:32]
+
+
+def challenge(algorithm: str, realm: str, nonce: str, *, is_stale: bool = False) -> str:
+    """Write one WWW-Authenticate or Proxy-Authenticate value (RFC 8760: one row an algorithm)."""
+    stale = ", stale=true" if is_stale else ""
+    return f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"{stale}'

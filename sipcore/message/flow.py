@@ -1,0 +1,47 @@
+"""Flow: the path a message came by and its answer goes back on (RFC 5626 3.1, RFC 3581)."""
+
+from msgspec import Struct
+
+
+class Flow(Struct, frozen=True):
+    """Transport, both ends, and for a stream which connection it is.
+
+    `connection` is 0 for datagrams and for a stream that has not been opened yet.
+    """
+
+    transport: str  # "udp" | "tcp"
+    local_address: str
+    local_port: int
+    remote_address: str
+    remote_port: int
+    connection: int = 0
+
+    @property
+    def is_reliable(self) -> bool:
+        """True where the transport itself repeats what was lost (RFC 3261 17)."""
+        return self.transport != "udp"
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{host_port(self.remote_address, self.remote_port)}"
+
+
+class Hop(Struct, frozen=True):
+    """Where a request goes out, and how we name ourselves to whom it reaches (Via, Contact)."""
+
+    flow: Flow
+    sent_by: str
+
+    def via(self, branch: str) -> str:
+        """Write our Via; rport asks for symmetric answers (RFC 3581 3)."""
+        return f"SIP/2.0/{self.flow.transport.upper()} {self.sent_by};branch={branch};rport"
+
+    def contact(self, user: str | None = None) -> str:
+        """Write our Contact as seen over this hop."""
+        at = f"{user}@" if user else ""
+        transport = "" if self.flow.transport == "udp" else f";transport={self.flow.transport}"
+        return f"<sip:{at}{self.sent_by}{transport}>"
+
+
+def host_port(address: str, port: int) -> str:
+    """Write an address and a port; IPv6 in brackets (RFC 3261 25.1)."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,186 @@
+"""Request and Response: a start line, header fields, a body. Typed views are made when asked for.
+
+Text is UTF-8 with surrogateescape, so that any bytes (GBK names) come out as they went in.
+"""
+
+from collections.abc import Iterator
+
+from sipcore.errors import BadMessage
+from sipcore.message.address import Address, parse_address
+from sipcore.message.status import reason_of
+from sipcore.message.values import CSeq, Via, parse_cseq, parse_via, split_commas
+
+Headers = dict[str, list[str]]
+
+
+class Message:
+    """What requests and responses share. `headers` maps one spelling of a name to its values.
+
+    The order of different fields carries no meaning (RFC 3261 7.3.1); that of equal ones is kept.
+    A view that meets broken text raises BadMessage.
+    """
+
+    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
+
+    def __init__(self, headers: Headers, body: bytes = b"") -> None:
+        self.headers = headers
+        self.body = body
+        self._via: Via | None = None
+        self._from: Address | None = None
+        self._to: Address | None = None
+        self._cseq: CSeq | None = None
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of a field, or None."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of a field whose values may also stand on one line, comma between."""
+        rows = self.headers.get(name)
+        if not rows:
+            return []
+        return [value for row in rows for value in split_commas(row) if value]
+
+    def tokens(self, name: str) -> list[str]:
+        """Return option tags or methods: Require, Supported, Allow."""
+        return [token.strip() for row in self.headers.get(name, ()) for token in row.split(",")]
+
+    def addresses(self, name: str) -> list[Address]:
+        """Return the addresses of Contact, Route, Record-Route, P-Asserted-Identity and so on."""
+        return [parse_address(value) for value in self.values(name)]
+
+    @property
+    def call_id(self) -> str:
+        return self._required("Call-ID")
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        if self._via is None:
+            self._via = parse_via(split_commas(self._required("Via"))[0])
+        return self._via
+
+    @property
+    def from_(self) -> Address:
+        if self._from is None:
+            self._from = parse_address(self._required("From"))
+        return self._from
+
+    @property
+    def to(self) -> Address:
+        if self._to is None:
+            self._to = parse_address(self._required("To"))
+        return self._to
+
+    @property
+    def cseq(self) -> CSeq:
+        if self._cseq is None:
+            self._cseq = parse_cseq(self._required("CSeq"))
+        return self._cseq
+
+    @property
+    def contact(self) -> Address | None:
+        """The one Contact of a dialog; None where there is none or several."""
+        values = self.values("Contact")
+        return parse_address(values[0]) if len(values) == 1 and values[0] != "*" else None
+
+    @property
+    def content_type(self) -> str:
+        """Media type in lower case without parameters; empty without a Content-Type."""
+        return (self.first("Content-Type") or "").partition(";")[0].strip().lower()
+
+    def number(self, name: str, most: int) -> int | None:
+        """Return a field's whole number, None without the field. Raises BadMessage above `most`."""
+        text = self.first(name)
+        if text is None:
+            return None
+        text = text.partition(";")[0].partition("(")[0].strip(" \t")
+        if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) > most:
+            raise BadMessage(f"{name} is no number from 0 to {most}")
+        return int(text)
+
+    def _required(self, name: str) -> str:
+        values = self.headers.get(name)
+        if not values:
+            raise BadMessage(f"{name} is missing")
+        return values[0]
+
+    def _start_line(self) -> str:
+        raise AssertionError("a message is a request or a response")
+
+    def to_bytes(self) -> bytes:
+        """Write the message; Content-Length is counted here (RFC 3261 20.14)."""
+        lines = [self._start_line()]
+        for name, values in self.headers.items():
+            lines += [f"{name}: {value}" for value in values]
+        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield header fields one by one."""
+        for name, values in self.headers.items():
+            for value in values:
+                yield name, value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and self.to_bytes() == other.to_bytes()
+
+    __hash__ = object.__hash__
+
+
+class Request(Message):
+    """RFC 3261 7.1."""
+
+    __slots__ = ("method", "uri", "version")
+
+    def __init__(
+        self, method: str, uri: str, headers: Headers, body: bytes = b"", version: str = "SIP/2.0"
+    ) -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+        self.version = version
+
+    def _start_line(self) -> str:
+        return f"{self.method} {self.uri} {self.version}"
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.uri}>"
+
+
+class Response(Message):
+    """RFC 3261 7.2."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self, status: int, headers: Headers, body: bytes = b"", reason: str | None = None
+    ) -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason_of(status) if reason is None else reason
+
+    def _start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.reason}>"
+
+
+def response_to(request: Request, status: int, to_tag: str | None = None) -> Response:
+    """Begin a response (RFC 3261 8.2.6.2): Via, From, To, Call-ID, CSeq, Record-Route copied.
+
+    `to_tag` goes to To unless the request has one already. 100 carries Timestamp back (8.2.6.1).
+    """
+    have = request.headers
+    headers: Headers = {
+        name: have[name] for name in ("Via", "From", "To", "Call-ID", "CSeq") if name in have
+    }
+    if to_tag is not None and "tag=" not in headers["To"][0]:
+        headers["To"] = [f"{headers['To'][0]};tag={to_tag}"]
+    if 100 < status < 300 and "Record-Route" in have:
+        headers["Record-Route"] = have["Record-Route"]
+    if status == 100 and "Timestamp" in have:
+        headers["Timestamp"] = have["Timestamp"]
+    return Response(status, headers)

@@ -1,0 +1,60 @@
+"""SIP over UDP: one socket, drained a batch at a time (RFC 3261 18).
+
+Read by add_reader rather than a stock transport: it works the same on asyncio and uvloop, and one
+wake-up may take many datagrams (libraries.md section 3 has the figures).
+"""
+
+import asyncio
+import socket
+
+from sipcore.log import logger
+from sipcore.message.flow import Flow
+from sipcore.transport.base import Lost, Receive
+
+MOST_AT_ONCE = 32  # datagrams a wake-up, so that timers and other sockets get their turn
+DATAGRAM_BYTES = 65535
+
+_log = logger(__name__)
+
+
+class UdpTransport:
+    """Takes over a bound, non-blocking socket."""
+
+    name = "udp"
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: Receive
+    ) -> None:
+        self._loop = loop
+        self._socket = sock
+        self._receive = receive
+        self.address, self.port = sock.getsockname()[:2]
+        self.unsent_count = 0
+        sock.setblocking(False)
+        loop.add_reader(sock, self._readable)
+
+    def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
+        """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP."""
+        try:
+            self._socket.sendto(data, (flow.remote_address, flow.remote_port))
+        except BlockingIOError:
+            self.unsent_count += 1
+        except OSError as fault:
+            _log.info("udp to=%s fault=%s", flow, fault)
+            if lost is not None:
+                lost()
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(MOST_AT_ONCE):
+            try:
+                data, source = self._socket.recvfrom(DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error of an earlier datagram: its transaction times out
+                continue
+            flow = Flow("udp", self.address, self.port, source[0], source[1])
+            self._receive(data, flow)
