@@ -1,0 +1,210 @@
+"""A call, from the INVITE to the CDR: one coroutine that reads top to bottom.
+
+admit -> media -> hunt -> answer (journalled first) -> talk until the first end. Leaving the blocks
+ends the legs still up, closes the media, gives the slots back and writes the CDR, in every path.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from sipcore.call.desk import Desk
+from sipcore.call.draft import Draft
+from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.hunt import Won, hunt
+from sipcore.call.leg import ALLOW, CallerLeg, Leg
+from sipcore.call.talk import talk
+from sipcore.cdr.entry import Answered, Ended
+from sipcore.cdr.journal import JournalError
+from sipcore.dialog.events import Told, Within
+from sipcore.errors import BadMessage, MediaError
+from sipcore.log import logger
+from sipcore.media.pool import LegStatistics, MediaSession
+from sipcore.message.flow import Flow
+from sipcore.message.message import Request
+from sipcore.policy.attempt import Attempt, Permit, Refuse, refuse_permitted
+from sipcore.policy.decide import decide
+
+SIP_METHODS = frozenset(
+    ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "MESSAGE", "PRACK", "UPDATE",
+     "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH")
+)  # fmt: skip
+BUG = Ending("node", 500, 41, "internal error")
+
+_log = logger(__name__)
+
+
+class Call:
+    """The state of one call that its parts share. Owned by bridge(); ended by leaving it."""
+
+    def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
+        self.desk = desk
+        self.book = desk.book()
+        self.attempt = attempt
+        self.id = desk.ids.record(desk.clock.wall_s())
+        self.inbox = desk.inbox()
+        self.draft = Draft(desk.clock, self.id, request.call_id, desk.settings.node)
+        self.draft.callee_dialled = attempt.dialled
+        if attempt.source.kind == "trunk":
+            self.draft.trunk = attempt.source.id
+        elif attempt.source.kind == "carrier":
+            self.draft.carrier = attempt.source.id
+        forwards = request.number("Max-Forwards", 255)
+        self.max_forwards = 70 if forwards is None else forwards
+        self.is_delayed = not request.body
+        self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
+        self.b: Leg | None = None
+        self.state = "setup"
+        desk.enter(self)
+
+    @property
+    def media(self) -> MediaSession:
+        """The call's sound; there from the permit on."""
+        assert self._media is not None
+        return self._media
+
+    _media: MediaSession | None = None
+
+    def notify(self, leg: Leg, event: Told) -> None:
+        """Put a leg's event into the inbox."""
+        self.inbox.feed((leg, event))
+
+    def end_for(self, reason: str) -> None:
+        """Ask the call to end, for the node's own reason."""
+        status = 200 if self.is_answered else 503
+        self.inbox.feed(Ending("node", status, 41, reason))
+
+    def ring(self, status: int, sdp: bytes) -> None:
+        """Tell the caller that it rings, or let it hear early media."""
+        if self.draft.ringing_at is None:
+            self._count_setup()
+            self.state = "ringing"
+        self.draft.ring()
+        self.a.progress(status, sdp)
+
+    def respond_unknown(self, event: Within) -> None:
+        """Refuse a request that is not carried: 405 for known methods, 501 for others."""
+        status = 405 if event.request.method in SIP_METHODS else 501
+        self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+
+    def describe(self) -> Mapping[str, str | float | None]:
+        """Return what `sipcore show calls` tells."""
+        draft, now = self.draft, self.desk.clock.monotonic()
+        return {
+            "id": self.id,
+            "state": self.state,
+            "direction": draft.direction,
+            "customer": draft.customer,
+            "caller": draft.caller_shown or draft.caller_asserted,
+            "callee": draft.callee_dialled,
+            "via": draft.carrier or draft.trunk,
+            "age_s": round(now - draft.setup_on, 1),
+            "talked_s": round(self.desk.clock.wall_s() - draft.answered_at, 1)
+            if draft.answered_at
+            else None,
+        }
+
+    @property
+    def is_answered(self) -> bool:
+        return self.state == "answered"
+
+    def attach(self, media: MediaSession) -> None:
+        self._media = media
+
+    def _count_setup(self) -> None:
+        desk = self.desk
+        desk.metrics.call_setup_s.observe(desk.clock.monotonic() - self.draft.setup_on)
+
+    def note_answer(self) -> None:
+        """Take note that the callee has answered."""
+        if self.draft.ringing_at is None:
+            self._count_setup()
+        self.state = "answered"
+
+
+async def bridge(call: Call) -> None:
+    """Run a call to its end. Never raises: a bug ends the call, with its CDR."""
+    desk = call.desk
+    end = BUG
+    figures: dict[str, LegStatistics] = {}
+    try:
+        with ExitStack() as held:
+            try:
+                end = await _run(call, held)
+            finally:
+                _end_legs(call, end)
+            if call.b is not None:
+                figures = await call.media.finish()
+    except Exception:
+        _log.exception("a bug ended call=%s", call.id)
+    finally:
+        cdr = call.draft.finish(end, figures)
+        desk.journal.append(Ended(cdr))
+        desk.metrics.count_call(cdr.direction, end.status)
+        desk.leave(call)
+
+
+async def _run(call: Call, held: ExitStack) -> Ending:
+    desk = call.desk
+    verdict = decide(call.book, call.attempt, desk.slots.load)
+    call.draft.learn(verdict)
+    if isinstance(verdict, Refuse):
+        return refused(verdict)
+    if len(desk.calls) > desk.settings.most_calls and not verdict.is_emergency:
+        return failed(503, "too many calls", q850=42)
+    slot = desk.slots.take(verdict.slots, call.id)
+    if slot is None:
+        return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
+    held.enter_context(slot)
+    media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
+    call.attach(media)
+    won = await _reach(call, verdict)
+    if isinstance(won, Ending):
+        return won
+    held.enter_context(won.slot)
+    return await _answer_and_talk(call, won)
+
+
+async def _reach(call: Call, permit: Permit) -> Won | Ending:
+    """Open the media and ring."""
+    a = call.a
+    try:
+        if call.is_delayed:
+            offer = await call.media.propose("b")
+        else:
+            offer = await call.media.offer("a", a.invite.body, a.source)
+    except BadMessage as fault:
+        return failed(400, fault.reason)
+    except MediaError as fault:
+        _log.warning("call=%s no media: %s", call.id, fault)
+        return failed(488 if "relayed" in str(fault) else 503, str(fault), q850=47)
+    return await hunt(call, permit, offer)
+
+
+async def _answer_and_talk(call: Call, won: Won) -> Ending:
+    """Answer the caller once the journal has the answer on disk; then talk."""
+    desk, leg, response = call.desk, won.leg, won.response
+    call.b = leg
+    try:
+        told = call.media.answer("b", response.body, leg.source)
+    except (BadMessage, MediaError) as fault:
+        return failed(488, f"{leg.who} answered with an SDP that cannot be used: {fault}")
+    call.note_answer()
+    desk.journal.append(Answered(call.draft.answer()))
+    try:
+        await desk.journal.sync()
+    except JournalError as fault:
+        _log.error("call=%s not answered: the journal is not on disk: %s", call.id, fault)
+        return failed(503, "journal not on disk")
+    call.a.answer(told)
+    return await talk(call, call.a, leg)
+
+
+def _end_legs(call: Call, end: Ending) -> None:
+    """End what is still up, by its state: refuse, BYE, or nothing left to do."""
+    for leg in (call.a, call.b):
+        if leg is None or leg.is_over:
+            continue
+        if isinstance(leg, CallerLeg) and not leg.transaction.is_answered:
+            leg.refuse(end.status if end.status >= 300 else 500, {"Reason": [end.header]})
+        else:
+            leg.bye(end.header)

@@ -1,0 +1,119 @@
+"""Desk: what every call needs of its node, handed in by node.py; and the live calls."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from sipcore.call.inbox import Inbox
+from sipcore.call.leg import Item
+from sipcore.cdr.entry import Entry
+from sipcore.clock import Clock
+from sipcore.endpoint import Endpoint
+from sipcore.ids import Ids
+from sipcore.media.pool import MediaPool
+from sipcore.message.flow import Hop
+from sipcore.metrics import Metrics
+from sipcore.policy.book import Book
+from sipcore.policy.concurrency import Slots
+
+
+class Journal(Protocol):
+    """Where what happened is written down."""
+
+    def append(self, entry: Entry) -> None: ...
+
+    async def sync(self) -> None: ...
+
+    @property
+    def fault(self) -> str | None: ...
+
+
+class Contacts(Protocol):
+    """Where the devices of an extension or a customer's PBX are now."""
+
+    def ways_to(self, customer: str, user: str) -> list[tuple[str, Hop]]:
+        """Return Request-URI and way of every contact registered, the latest first."""
+        ...
+
+
+class Settings(Struct, frozen=True):
+    """Numbers that the call code needs."""
+
+    node: str = "node-1"
+    domain: str = "sipcore"  # in From and To of requests of ours where nothing better is known
+    most_calls: int = 2000
+    ring_s: float = 60.0  # an extension or a PBX
+    outside_ring_s: float = 180.0  # timer C (RFC 3261 16.6)
+    carrier_silence_s: float = 4.0  # service.md section 1: then the next carrier is tried
+    silence_s: float = 60.0
+
+
+class LiveCall(Protocol):
+    """A call in progress, as people who look in and the node's end see it."""
+
+    id: str
+    state: str
+
+    @property
+    def is_answered(self) -> bool: ...
+
+    def end_for(self, reason: str) -> None:
+        """Ask the call to end; it does so as soon as it can."""
+        ...
+
+    def describe(self) -> Mapping[str, str | float | None]:
+        """Return what `sipcore show calls` tells."""
+        ...
+
+
+class Desk:
+    """One per node. `book` returns the snapshot of now: a call keeps the one it began with."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        media: MediaPool,
+        journal: Journal,
+        contacts: Contacts,
+        tools: "Tools",
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.endpoint = endpoint
+        self.media = media
+        self.journal = journal
+        self.contacts = contacts
+        self.book = tools.book
+        self.metrics = tools.metrics
+        self.clock = tools.clock
+        self.ids = tools.ids
+        self.settings = tools.settings
+        self.slots = Slots()
+        self.calls: dict[str, LiveCall] = {}
+        self.is_idle = asyncio.Event()
+        self.is_idle.set()
+
+    def enter(self, call: LiveCall) -> None:
+        """Take a call in."""
+        self.calls[call.id] = call
+        self.is_idle.clear()
+
+    def leave(self, call: LiveCall) -> None:
+        """Let a call go."""
+        self.calls.pop(call.id, None)
+        if not self.calls:
+            self.is_idle.set()
+
+    def inbox(self) -> Inbox[Item]:
+        return Inbox(self.loop)
+
+
+class Tools(Struct, frozen=True):
+    """The part of a Desk that opens nothing."""
+
+    book: Callable[[], Book]
+    metrics: Metrics
+    clock: Clock
+    ids: Ids
+    settings: Settings = Settings()

@@ -1,0 +1,102 @@
+"""Draft: the CDR of a call in progress; it ends as a frozen Cdr."""
+
+from sipcore.call.ending import Ending
+from sipcore.cdr.record import Cdr, Direction
+from sipcore.clock import Clock
+from sipcore.media.pool import LegStatistics
+from sipcore.policy.attempt import CarrierTarget, Permit, Refuse, Target, TrunkTarget
+
+
+class Draft:
+    """Fills the columns as they become known. Talk time is measured on the monotonic clock."""
+
+    def __init__(self, clock: Clock, record_id: str, call_id: str, node: str) -> None:
+        self._clock = clock
+        self.id = record_id
+        self.call_id = call_id
+        self.node = node
+        self.direction: Direction = "internal"
+        self.customer = self.account = self.caller_asserted = self.caller_shown = ""
+        self.callee_dialled = self.callee_routed = self.device = self.trunk = self.carrier = ""
+        self.tries = 0
+        self.setup_at = clock.wall_s()
+        self.setup_on = clock.monotonic()
+        self.ringing_at: float | None = None
+        self.answered_at: float | None = None
+        self._answered_on = 0.0
+
+    def learn(self, verdict: Permit | Refuse) -> None:
+        """Take what a decision says of the attempt."""
+        self.direction = verdict.direction
+        self.customer, self.account = verdict.customer, verdict.account
+        self.caller_asserted = verdict.caller_asserted
+        self.caller_shown = verdict.caller_shown
+        self.callee_routed = verdict.callee_routed
+        self.device = verdict.device
+
+    def try_target(self, target: Target) -> None:
+        """Note that a target is rung."""
+        self.tries += 1
+        if isinstance(target, CarrierTarget):
+            self.carrier = target.id
+        elif isinstance(target, TrunkTarget):
+            self.trunk = target.id
+
+    def ring(self) -> None:
+        """Note the first sign that the callee rings."""
+        if self.ringing_at is None:
+            self.ringing_at = self._clock.wall_s()
+
+    def answer(self) -> Cdr:
+        """Note the answer; return what the journal must hold before the caller hears of it."""
+        self.answered_at = self._clock.wall_s()
+        self._answered_on = self._clock.monotonic()
+        return self._cdr(None, {})
+
+    def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
+        """Return the whole record."""
+        return self._cdr(end, media)
+
+    def _cdr(self, end: Ending | None, media: dict[str, LegStatistics]) -> Cdr:
+        a, b = media.get("a"), media.get("b")
+        late_s = end.proof_age_s or 0.0 if end else 0.0
+        talked_s = None
+        if end is not None and self.answered_at is not None:
+            talked_s = max(0.0, self._clock.monotonic() - self._answered_on - late_s)
+        return Cdr(
+            id=self.id,
+            call_id=self.call_id,
+            node=self.node,
+            customer=self.customer or None,
+            account=self.account or None,
+            direction=self.direction,
+            caller_asserted=self.caller_asserted or None,
+            caller_shown=self.caller_shown or None,
+            callee_dialled=self.callee_dialled or None,
+            callee_routed=self.callee_routed or None,
+            device=self.device or None,
+            trunk=self.trunk or None,
+            carrier=self.carrier or None,
+            tries=self.tries,
+            setup_at=self.setup_at,
+            ringing_at=self.ringing_at,
+            answered_at=self.answered_at,
+            ended_at=None if end is None else self._clock.wall_s() - late_s,
+            talked_s=talked_s,
+            ended_by=None if end is None else end.by,
+            sip_status=None if end is None else end.status,
+            q850_cause=None if end is None else end.q850,
+            rule=(end.rule or None) if end else None,
+            reason=(end.reason or None) if end else None,
+            a_codec=a.codec if a else None,
+            a_packets=a.packets if a else None,
+            a_lost=a.lost if a else None,
+            a_jitter_ms=a.jitter_ms if a else None,
+            a_mos=a.mos if a else None,
+            b_codec=b.codec if b else None,
+            b_packets=b.packets if b else None,
+            b_lost=b.lost if b else None,
+            b_jitter_ms=b.jitter_ms if b else None,
+            b_mos=b.mos if b else None,
+            inferred_end=end is not None and end.proof_age_s is not None,
+        )

@@ -1,0 +1,183 @@
+"""The front desk: what becomes of a request that belongs to nothing yet (RFC 3261 8.2).
+
+Method, scheme, Max-Forwards, Require, body: in that order; then who sent it; then the registrar,
+a call, or an answer on the spot.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sipcore.call.bridge import SIP_METHODS, Call, bridge
+from sipcore.call.desk import Desk
+from sipcore.call.leg import ALLOW, SDP
+from sipcore.call.registrar import Registrar
+from sipcore.call.sign_in import SignIn, Unproven
+from sipcore.message.flow import Flow
+from sipcore.message.message import Headers, Request
+from sipcore.message.uri import Uri
+from sipcore.policy.attempt import Attempt, Source, source_of
+from sipcore.policy.book import Book
+from sipcore.transport.guard import TokenBucket
+
+SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sipsak", "sundayddr",
+            "iwar", "smap", "vaxsipuseragent", "pplsip")  # fmt: skip
+END_S = 3.0  # a call that is told to end takes a journal line and the media's figures
+BURST_S = 0.5  # how much of a second's rate may come at once
+
+Start = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Front:
+    """One per node. `start` runs a call's coroutine, owned by the node."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        registrar: Registrar,
+        sign_in: SignIn,
+        start: Start,
+        rates_per_s: tuple[float, float],
+    ) -> None:
+        self._desk = desk
+        self._registrar = registrar
+        self._sign_in = sign_in
+        self._start = start
+        invites, registers = rates_per_s
+        self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
+        self._registers = TokenBucket(registers, max(1.0, registers * BURST_S))
+        self.retry_after_s: int | None = None  # while the node drains: no new calls
+
+    def arrive(self, request: Request, flow: Flow) -> None:
+        """Take a request. Raises BadMessage where it turns out broken."""
+        endpoint = self._desk.endpoint
+        agent = (request.first("User-Agent") or "").lower()
+        if agent and any(scanner in agent for scanner in SCANNERS):
+            self._desk.metrics.scanners_dropped.inc()
+            return
+        if (refusal := self._inspect(request)) is not None:
+            endpoint.reply_statelessly(request, flow, *refusal)
+        elif request.method == "REGISTER":
+            self._register(request, flow)
+        elif request.method == "OPTIONS":
+            self._options(request, flow)
+        else:
+            self._invite(request, flow)
+
+    def _inspect(self, request: Request) -> tuple[int, Headers | None] | None:
+        """Return status and headers of a refusal that needs no knowledge of who asks."""
+        method = request.method
+        if method not in SIP_METHODS:
+            return 501, {"Allow": [ALLOW]}
+        if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
+            return 481, None  # they live in a dialog, and this one is in none
+        if method not in ("INVITE", "OPTIONS", "REGISTER"):
+            return 405, {"Allow": [ALLOW]}
+        scheme = Uri.parse(request.uri).scheme
+        if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
+            return 416, None
+        if method == "INVITE" and request.number("Max-Forwards", 255) == 0:
+            return 483, None
+        wanted = [*request.tokens("Require"), *request.tokens("Proxy-Require")]
+        if wanted:
+            return 420, {"Unsupported": [", ".join(wanted)]}
+        if method == "INVITE":
+            return _inspect_body(request)
+        return None
+
+    def _options(self, request: Request, flow: Flow) -> None:
+        headers: Headers = {"Allow": [ALLOW], "Accept": [SDP]}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = [str(self.retry_after_s)]
+        status = 200 if self.retry_after_s is None else 503
+        self._desk.endpoint.reply_statelessly(request, flow, status, headers)
+
+    def _register(self, request: Request, flow: Flow) -> None:
+        endpoint, metrics = self._desk.endpoint, self._desk.metrics
+        if not self._registers.take(self._desk.loop.time()):
+            metrics.count_registration("throttled")
+            endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["5"]})
+            return
+        domain = request.to.uri.address
+        who = self._sign_in.identify(self._desk.book(), request, flow.remote_address, domain)
+        if isinstance(who, Unproven):
+            metrics.count_registration("refused" if who.is_wrong else "challenged")
+            endpoint.reply_statelessly(request, flow, 401, who.headers)
+            return
+        verdict = self._registrar.register(who, request, flow)
+        metrics.count_registration(verdict.result)
+        transaction = endpoint.accept(request, flow)
+        endpoint.respond(transaction, verdict.status, verdict.headers)
+
+    def _invite(self, request: Request, flow: Flow) -> None:
+        desk = self._desk
+        if self.retry_after_s is not None:
+            headers: Headers = {"Retry-After": [str(self.retry_after_s)]}
+            desk.endpoint.reply_statelessly(request, flow, 503, headers)
+            return
+        if not self._invites.take(desk.loop.time()):
+            desk.metrics.throttled.inc()
+            desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
+            return
+        book = desk.book()
+        source = self._source(book, request, flow)
+        if isinstance(source, Unproven):
+            desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
+            return
+        dialled = Uri.parse(request.uri).user or ""
+        attempt = Attempt(source, dialled, asserted(request), desk.ids.fraction())
+        call = Call(desk, request, flow, attempt)
+        self._start(bridge(call))
+
+    def _source(self, book: Book, request: Request, flow: Flow) -> Source | Unproven:
+        peer = book.peer(flow.remote_address, flow.remote_port)
+        if peer is not None:
+            return source_of(peer)
+        domain = request.from_.uri.address
+        who = self._sign_in.identify(book, request, flow.remote_address, domain)
+        return who if isinstance(who, Unproven) else source_of(who)
+
+
+def _inspect_body(request: Request) -> tuple[int, Headers | None] | None:
+    if not request.body:
+        return None
+    if request.content_type not in ("", SDP):
+        return 415, {"Accept": [SDP]}
+    if (request.first("Content-Encoding") or "identity").lower() != "identity":
+        return 415, {"Accept-Encoding": ["identity"]}
+    return None
+
+
+def asserted(request: Request) -> str | None:
+    """Return the number that the caller says is his; None where he says none.
+
+    P-Asserted-Identity, else P-Preferred-Identity, else From (service.md section 5). An anonymous
+    From asserts nothing.
+    """
+    for name in ("P-Asserted-Identity", "P-Preferred-Identity"):
+        for address in request.addresses(name):
+            if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
+                return address.uri.user
+    uri = request.from_.uri
+    if uri.user and uri.user.lower() != "anonymous" and "anonymous.invalid" not in uri.host.lower():
+        return uri.user
+    return None
+
+
+async def drain(front: Front, desk: Desk, drain_s: float, retry_after_s: int) -> None:
+    """Take no new calls, let those in progress finish for `drain_s`, then end the rest."""
+    front.retry_after_s = retry_after_s
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(drain_s):
+            await desk.is_idle.wait()
+    await end_all(desk, "the node stops")
+
+
+async def end_all(desk: Desk, reason: str) -> None:
+    """End every call now: BYE or a refusal to both sides, and its CDR."""
+    for call in list(desk.calls.values()):
+        call.end_for(reason)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_S):
+            await desk.is_idle.wait()

@@ -1,0 +1,213 @@
+"""Ringing: the targets of a permit, group after group, all of a group at once; first answer wins.
+
+Carriers are failed over on 5xx, 408, a transport error, or no response at all for some seconds;
+never after a 18x.
+"""
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from sipcore.call.ending import Ending, failed, q850_in, refused
+from sipcore.call.invite import invite, ways_to
+from sipcore.call.leg import SDP, CalleeLeg, Leg
+from sipcore.dialog.events import Cancelled, Reply, Within
+from sipcore.errors import BadMessage, MediaError
+from sipcore.message.message import Response
+from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
+from sipcore.policy.concurrency import Slot
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
+
+
+class Won(Struct):
+    """The leg that answered, and its 2xx."""
+
+    leg: CalleeLeg
+    response: Response
+    slot: Slot
+
+
+class Group:
+    """Targets that ring together, and what has come of them."""
+
+    def __init__(self, targets: tuple[Target, ...], slot: Slot) -> None:
+        self.targets = targets
+        self.slot = slot
+        self.legs: list[CalleeLeg] = []
+        self.refusals: list[Ending] = []
+        self.is_carrier = isinstance(targets[0], CarrierTarget)
+        self.has_rung = False
+
+    @property
+    def is_lost(self) -> bool:
+        return all(leg.is_over for leg in self.legs)
+
+    def give_up(self, reason: str | None = None) -> None:
+        """Cancel all that still ring."""
+        for leg in self.legs:
+            if not leg.is_over:
+                leg.cancel(reason)
+
+    def best_refusal(self) -> Ending:
+        """Choose what the caller is told (RFC 3261 16.7): 6xx first, then the lowest class."""
+        if not self.refusals:
+            return failed(408, "no answer", q850=18)
+        return min(self.refusals, key=lambda one: (one.status < 600, one.status // 100, one.status))
+
+
+async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
+    """Ring until somebody answers, the caller gives up, or nobody is left."""
+    last: Ending | None = None
+    for targets in permit.targets:
+        slot = _slot_for(call, targets)
+        if slot is None:
+            continue
+        group = Group(targets, slot)
+        outcome: Won | Ending | None = None
+        try:
+            outcome = await _ring(call, group, permit, offer)
+        finally:
+            if not isinstance(outcome, Won):
+                slot.release()
+        if isinstance(outcome, Won):
+            return outcome
+        if not group.is_carrier or not _may_try_next(outcome, group):
+            return outcome
+        last = outcome
+    if last is None or last.status in (408, 503) or 500 <= last.status < 600:
+        text = "no carrier has a channel free" if last is None else f"carriers: {last.reason}"
+        return refused(refuse_permitted(permit, "carriers", text))
+    return last
+
+
+def _slot_for(call: "Call", targets: tuple[Target, ...]) -> Slot | None:
+    """Take a carrier's channel; other targets need none beyond the permit's."""
+    first = targets[0]
+    wants = first.slots if isinstance(first, CarrierTarget) else ()
+    return call.desk.slots.take(wants, call.id)
+
+
+def _may_try_next(end: Ending, group: Group) -> bool:
+    if group.has_rung or end.by == "caller":
+        return False
+    return end.status == 408 or 500 <= end.status < 600
+
+
+async def _ring(call: "Call", group: Group, permit: Permit, offer: bytes) -> Won | Ending:
+    for target in group.targets:
+        call.draft.try_target(target)
+        for way in await ways_to(call, target):
+            request = invite(call, permit, way, offer)
+            group.legs.append(CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who))
+    if not group.legs:
+        return (
+            failed(480, "not registered", q850=20)
+            if not group.is_carrier
+            else failed(503, "carrier has no address")
+        )
+    desk = call.desk
+    settings = desk.settings
+    now = desk.loop.time()
+    ring_until = now + (settings.outside_ring_s if group.is_carrier else settings.ring_s)
+    heard_until = now + settings.carrier_silence_s if group.is_carrier else ring_until
+    while True:
+        is_heard = any(leg.is_heard for leg in group.legs)
+        item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
+        if item is None:
+            group.give_up('Q.850;cause=19;text="no answer"' if is_heard else None)
+            return failed(480 if is_heard else 408, "no answer", q850=19 if is_heard else 102)
+        if isinstance(item, Ending):
+            group.give_up()
+            return item
+        if not isinstance(item, tuple):
+            continue  # media events do not matter before the answer
+        leg, event = item
+        outcome = _heed(call, group, leg, event)
+        if outcome is not None:
+            return outcome
+
+
+def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending | None:
+    """Act on one event; return the outcome when there is one."""
+    if leg is call.a:
+        if isinstance(event, Cancelled):
+            group.give_up()
+            return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
+        if isinstance(event, Within):
+            return _caller_within(call, group, event)
+        return None
+    if isinstance(event, Within):
+        call.desk.endpoint.respond(event.transaction, 481)
+        return None
+    if not isinstance(event, Reply) or not isinstance(leg, CalleeLeg) or leg.is_over:
+        return None
+    leg.is_heard = True
+    status = event.response.status
+    if status == 100 or event.transaction is not leg.transaction:
+        return None
+    if status < 200:
+        _progress(call, group, leg, event)
+        return None
+    if status < 300:
+        return _won(group, leg, event)
+    leg.is_over = True
+    group.refusals.append(_refusal(leg, event))
+    if status >= 600:
+        group.give_up()
+    return group.best_refusal() if group.is_lost else None
+
+
+def _caller_within(call: "Call", group: Group, event: Within) -> Ending | None:
+    """A request of the caller in the early dialog: only BYE is for us (RFC 3261 15)."""
+    endpoint = call.desk.endpoint
+    method = event.request.method
+    if method == "BYE":
+        endpoint.respond(event.transaction, 200)
+        group.give_up()
+        return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
+    call.respond_unknown(event)
+    return None
+
+
+def _progress(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -> None:
+    """Pass ringing and early media on."""
+    group.has_rung = True
+    leg.is_ringing = True
+    body = event.response.body if event.response.content_type == SDP else b""
+    told = b""
+    if body and not call.is_delayed:
+        try:
+            told = call.media.answer("b", body, leg.source)
+        except (BadMessage, MediaError):
+            told = b""
+    call.ring(event.response.status, told)
+
+
+def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
+    dialog = event.dialog
+    if dialog is None:
+        leg.cancel()  # a 2xx without a To tag belongs to no dialog and cannot be acknowledged
+        group.refusals.append(failed(502, "answer without a tag"))
+        return None
+    leg.confirm(dialog, event.response)
+    for other in group.legs:
+        if other is not leg and not other.is_over:
+            other.cancel(ELSEWHERE)
+    return Won(leg, event.response, group.slot)
+
+
+def _refusal(leg: CalleeLeg, event: Reply) -> Ending:
+    response = event.response
+    status = response.status
+    if event.is_local:
+        return failed(status, "no response" if status == 408 else "cannot be reached")
+    if status in OUR_FAULT:
+        return failed(503, f"{leg.who} wants credentials")
+    if status < 400:
+        return failed(480, f"{leg.who} redirects", "callee")
+    return failed(status, response.reason, "callee", q850_in(response))

@@ -1,0 +1,82 @@
+"""The b_leg's INVITE: where a target is, and what it is told. Topology is hidden by construction:
+nothing of the caller's request passes but what is written here."""
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from sipcore.call.leg import ALLOW, SDP
+from sipcore.message.address import Address
+from sipcore.message.flow import Hop
+from sipcore.message.message import Headers, Request
+from sipcore.message.uri import Uri
+from sipcore.message.values import quote
+from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+
+class Way(Struct, frozen=True):
+    """One place that a target stands for. `caller`: its number as this target is told it."""
+
+    who: str
+    uri: str
+    hop: Hop
+    caller: str
+
+
+async def ways_to(call: "Call", target: Target) -> list[Way]:
+    """Return every place to ring for a target; none where nobody is registered."""
+    book, contacts = call.book, call.desk.contacts
+    if isinstance(target, CarrierTarget):
+        uri = Uri.parse(book.carriers[target.id].uri)
+        return await _by_uri(call, target.id, with_user(uri, target.number), target.caller)
+    if isinstance(target, ExtensionTarget):
+        found = contacts.ways_to(target.customer, target.number)
+        return [Way(target.number, uri, hop, call.draft.caller_shown) for uri, hop in found]
+    trunk = book.trunks[target.id]
+    found = contacts.ways_to(trunk.customer, trunk.user) if trunk.user else []
+    if found:
+        return [
+            Way(trunk.id, str(with_user(Uri.parse(uri), target.number)), hop, target.caller)
+            for uri, hop in found
+        ]
+    if trunk.uri is None:
+        return []
+    uri = with_user(Uri.parse(trunk.uri), target.number)
+    return await _by_uri(call, trunk.id, uri, target.caller)
+
+
+async def _by_uri(call: "Call", who: str, uri: Uri, caller: str) -> list[Way]:
+    hop = await call.desk.endpoint.hop_to(uri)
+    return [] if hop is None else [Way(who, str(uri), hop, caller)]
+
+
+def with_user(uri: Uri, user: str) -> Uri:
+    """Put a number in front of a peer's address."""
+    return Uri(uri.scheme, user, None, uri.host, uri.port, uri.params)
+
+
+def invite(call: "Call", permit: Permit, way: Way, offer: bytes) -> Request:
+    """Build the INVITE for one way. `offer` is the SDP."""
+    ids, hop = call.desk.ids, way.hop
+    name = f"{quote(permit.caller_name)} " if permit.caller_name else ""
+    shown = Uri(user=way.caller or "anonymous", host=hop.sent_by.rpartition(":")[0])
+    called = Uri.parse(way.uri)
+    to = Address(Uri(called.scheme, called.user, host=called.host, port=called.port))
+    headers: Headers = {
+        "Via": [],
+        "Max-Forwards": [str(call.max_forwards - 1)],
+        "From": [f"{name}<{shown}>;tag={ids.token()}"],
+        "To": [to.to_text()],
+        "Call-ID": [ids.token(32)],
+        "CSeq": ["1 INVITE"],
+        "Contact": [hop.contact()],
+        "Allow": [ALLOW],
+    }
+    if way.caller:
+        headers["P-Asserted-Identity"] = [f"{name}<{shown}>"]
+    if offer:
+        headers["Content-Type"] = [SDP]
+    return Request("INVITE", way.uri, headers, offer)

@@ -1,0 +1,177 @@
+"""An answered call until its first end: either side, silence, the node.
+
+What the sides say to each other in their dialogs is carried across (INVITE, INFO, MESSAGE) or
+answered here.
+"""
+
+from typing import TYPE_CHECKING
+
+from sipcore.call.ending import Ending, hung_up
+from sipcore.call.exchange import OVER, Exchange
+from sipcore.call.leg import ALLOW, SDP, Item, Leg
+from sipcore.dialog.events import Acked, Cancelled, Reply, Told, Unacked, Within
+from sipcore.dialog.transaction import Transaction
+from sipcore.errors import BadMessage, MediaError
+from sipcore.log import logger
+from sipcore.media.control import Lost, Silent
+from sipcore.message.message import Headers
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+CARRIED = frozenset({"INFO", "MESSAGE"})
+CARRIED_HEADERS = ("Content-Type", "Content-Disposition", "Info-Package")
+MOST_CARRIED = 32  # open at once in one call
+SILENCE_SLACK_S = 2.0  # the worker looks once a second
+
+_log = logger(__name__)
+
+
+async def talk(call: "Call", a: Leg, b: Leg) -> Ending:
+    """Return how the call ended; the legs that are still up are the caller's business."""
+    talking = _Talk(call, a, b)
+    try:
+        while True:
+            item = await call.inbox.next(talking.ask_at)
+            if item is None:
+                talking.ask()
+            elif (end := await talking.heed(item)) is not None:
+                return end
+    finally:
+        talking.close()
+
+
+class _Talk:
+    """What is open between the two sides."""
+
+    def __init__(self, call: "Call", a: Leg, b: Leg) -> None:
+        self._call = call
+        self._legs: dict[str, Leg] = {"a": a, "b": b}
+        self._exchange = Exchange(call.media, call.desk.ids)
+        self._carried: dict[Transaction, Transaction] = {}
+        self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
+        self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
+        self._doubted: Leg | None = None
+        self.ask_at: float | None = None  # when the doubted leg is asked
+
+    async def heed(self, item: Item) -> Ending | None:
+        """Act on one item of the inbox."""
+        match item:
+            case Ending():
+                return item
+            case Silent():
+                return self._doubt(item)
+            case Lost():
+                return Ending("node", 200, 41, "media worker lost")
+            case (Leg() as leg, event):
+                return await self._heed_leg(leg, event)
+        return None
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        self._exchange.abort()
+        endpoint = self._call.desk.endpoint
+        for transaction in self._carried.values():
+            endpoint.respond(transaction, 487)
+        self._carried.clear()
+
+    async def _heed_leg(self, leg: Leg, event: Told) -> Ending | None:
+        match event:
+            case Within():
+                return await self._within(leg, event)
+            case Reply():
+                return await self._reply(leg, event)
+            case Acked():
+                self._acked(leg, event)
+            case Unacked():
+                leg.bye()
+                return Ending("node", 200, 102, f"no ACK from {leg.side}", proof_age_s=0.0)
+            case Cancelled() if self._exchange.owns(event.transaction):
+                self._exchange.cancel()
+        return None
+
+    async def _within(self, leg: Leg, event: Within) -> Ending | None:
+        endpoint = self._call.desk.endpoint
+        method = event.request.method
+        if method == "BYE":
+            endpoint.respond(event.transaction, 200)
+            leg.close()
+            return hung_up("caller" if leg.side == "a" else "callee", event.request)
+        if method == "INVITE":
+            await self._exchange.begin(leg, self._other(leg), event)
+        elif method == "OPTIONS":
+            endpoint.respond(event.transaction, 200, {"Allow": [ALLOW], "Accept": [SDP]})
+        elif method in CARRIED:
+            self._carry(leg, event)
+        else:
+            self._call.respond_unknown(event)
+        return None
+
+    def _carry(self, leg: Leg, event: Within) -> None:
+        if len(self._carried) >= MOST_CARRIED:
+            self._call.desk.endpoint.respond(event.transaction, 503)
+            return
+        have = event.request.headers
+        headers: Headers = {name: have[name] for name in CARRIED_HEADERS if name in have}
+        passed = self._other(leg).request(event.request.method, headers, event.request.body)
+        self._carried[passed] = event.transaction
+
+    async def _reply(self, leg: Leg, event: Reply) -> Ending | None:
+        status = event.response.status
+        if self._exchange.owns(event.transaction):
+            if await self._exchange.reply(event):
+                return None
+            return self._gone(leg, f"re-INVITE got {status}", self._call.desk.loop.time())
+        if status < 200:
+            return None
+        if (heard_at := self._probes.pop(event.transaction, None)) is not None:
+            if status in OVER:
+                return self._gone(leg, "silent, and OPTIONS got no answer", heard_at)
+            return None
+        asked = self._carried.pop(event.transaction, None)
+        if asked is not None and not event.is_local:  # no 408 for a non-INVITE (RFC 4320 4.2)
+            self._call.desk.endpoint.respond(asked, status)
+        return None
+
+    def _acked(self, leg: Leg, event: Acked) -> None:
+        call = self._call
+        self._exchange.acked(event)
+        is_first = leg is call.a and event.transaction is call.a.transaction
+        if is_first and call.is_delayed and event.request.body:
+            try:
+                call.media.answer("a", event.request.body, leg.source)
+            except (BadMessage, MediaError) as fault:
+                _log.info("call=%s the ACK's SDP cannot be used: %s", call.id, fault)
+
+    def _doubt(self, silent: Silent) -> Ending | None:
+        """A side is silent: it will be asked; both are: end without asking."""
+        desk = self._call.desk
+        now = desk.loop.time()
+        self._silent[silent.side] = (now, now - silent.silent_s)
+        longest_s = desk.settings.silence_s + SILENCE_SLACK_S
+        fresh = [
+            heard_at for found_at, heard_at in self._silent.values() if now - found_at < longest_s
+        ]
+        if len(fresh) == 2:
+            return self._inferred("both sides silent", max(fresh))
+        self._doubted = self._legs[silent.side]
+        self.ask_at = now + SILENCE_SLACK_S  # the other side may be found silent a moment later
+        return None
+
+    def ask(self) -> None:
+        """Ask the doubted leg whether it is there."""
+        leg, self._doubted, self.ask_at = self._doubted, None, None
+        if leg is not None:
+            self._probes[leg.request("OPTIONS")] = self._silent[leg.side][1]
+
+    def _gone(self, leg: Leg, reason: str, heard_at: float) -> Ending:
+        """The peer of a leg is no more: nothing need be said to it."""
+        leg.close()
+        return self._inferred(f"{leg.side} leg: {reason}", heard_at)
+
+    def _inferred(self, reason: str, heard_at: float) -> Ending:
+        age_s = self._call.desk.loop.time() - heard_at
+        return Ending("node", 200, 102, reason, proof_age_s=age_s)
+
+    def _other(self, leg: Leg) -> Leg:
+        return self._legs["b" if leg.side == "a" else "a"]

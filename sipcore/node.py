@@ -1,0 +1,179 @@
+"""The composition root of signalling: builds every object once, wires, starts, drains, stops.
+
+It has no socket, file or signal of its own: signalling.py hands it the machine's, the simulation a
+virtual clock and a made-up network.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from sipcore import log
+from sipcore.call.desk import Desk, Journal, Settings, Tools
+from sipcore.call.front import Front, drain, end_all
+from sipcore.call.registrar import Registrar
+from sipcore.call.sign_in import SignIn
+from sipcore.cdr.entry import Alive
+from sipcore.clock import Clock
+from sipcore.config import Config
+from sipcore.dialog.stack import Stack
+from sipcore.endpoint import Endpoint
+from sipcore.ids import Ids
+from sipcore.media.pool import MediaPool
+from sipcore.metrics import Metrics
+from sipcore.policy.book import Book
+from sipcore.store.bindings import Bindings
+from sipcore.transport.base import Transport
+from sipcore.transport.resolve import Resolver
+
+ALIVE_S = 5.0
+SWEEP_S = 10.0
+LAG_S = 0.1
+RETRY_AFTER_S = 10
+
+_log = log.logger(__name__)
+
+
+class Periods:
+    """What comes round every so often, at absolute deadlines."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    def every(
+        self,
+        period_s: float,
+        act: Callable[[], object],
+        late: Callable[[float], object] | None = None,
+    ) -> None:
+        """Call `act` each period; `late` is told by how many seconds it was called late."""
+        key = len(self._timers)
+
+        def turn(due: float) -> None:
+            now = self._loop.time()
+            if late is not None:
+                late(max(0.0, now - due))
+            act()
+            following = max(due + period_s, now)  # turns missed are not made up for
+            self._timers[key] = self._loop.call_at(following, turn, following)
+
+        first = self._loop.time() + period_s
+        self._timers[key] = self._loop.call_at(first, turn, first)
+
+    def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+
+
+class Parts(Struct):
+    """What a Node is given: everything that touches the world."""
+
+    clock: Clock
+    ids: Ids
+    metrics: Metrics
+    journal: Journal
+    media: MediaPool
+    bindings: Bindings
+    book: Book
+
+
+class Node:
+    """One signalling process, without its sockets. Make it inside the running loop."""
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config = config
+        self.parts = parts
+        self.book = parts.book
+        loop = self._loop = asyncio.get_running_loop()
+        self.stack = Stack(parts.ids.token)
+        self.endpoint = Endpoint(self.stack, Resolver(loop), parts.metrics)
+        self.registrar = Registrar(
+            self.endpoint, parts.clock, parts.bindings, config.limits.contacts_per_extension
+        )
+        settings = Settings(
+            node=config.node.name,
+            most_calls=config.limits.calls,
+            silence_s=config.media.silence_s,
+        )
+        tools = Tools(lambda: self.book, parts.metrics, parts.clock, parts.ids, settings)
+        self.desk = Desk(self.endpoint, parts.media, parts.journal, self.registrar, tools)
+        key = bytes.fromhex(parts.ids.token(64))
+        sign_in = SignIn(config.node.realm, config.sip.digest, key, parts.clock, parts.ids)
+        self._tasks: set[asyncio.Task[None]] = set()
+        rates_per_s = (float(config.limits.invites_per_s), float(config.limits.registers_per_s))
+        self.front = Front(self.desk, self.registrar, sign_in, self._start, rates_per_s)
+        self.endpoint.on_arrival = self.front.arrive
+        self._periods = Periods(loop)
+        self._observe()
+
+    def listen(self, transport: Transport, advertise: str | None = None) -> None:
+        """Take a transport in; its messages are the endpoint's from now."""
+        self.endpoint.add(transport, advertise)
+
+    def begin(self) -> None:
+        """Start what comes round regularly."""
+        self._periods.every(SWEEP_S, self.registrar.sweep)
+        self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
+        self._periods.every(LAG_S, lambda: None, self.parts.metrics.loop_lag_s.observe)
+
+    async def prove(self) -> None:
+        """Write down which answered calls showed life, and when (service.md section 7)."""
+        answered = [id_ for id_, call in self.desk.calls.items() if call.is_answered]
+        if not answered:
+            return
+        now = self.parts.clock.wall_s()
+        proofs: dict[str, float] = {}
+        for leg in await self.parts.media.survey():
+            if leg.call in self.desk.calls and leg.last_packet_age_s >= 0:
+                heard_at = now - leg.last_packet_age_s
+                proofs[leg.call] = max(heard_at, proofs.get(leg.call, 0.0))
+        mine = {id_: proofs[id_] for id_ in answered if id_ in proofs}
+        if mine:
+            self.parts.journal.append(Alive(now, mine))
+
+    async def drain(self, drain_s: float) -> None:
+        """Take no new calls; end those that have not ended after `drain_s`."""
+        await drain(self.front, self.desk, drain_s, RETRY_AFTER_S)
+
+    async def end(self) -> None:
+        """End all calls now."""
+        self.front.retry_after_s = RETRY_AFTER_S
+        await end_all(self.desk, "the node stops")
+
+    def close(self) -> None:
+        """Let go of sockets and timers. Calls are over by now."""
+        self._periods.close()
+        self.endpoint.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def task_count(self) -> int:
+        return len(self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that the node owns."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("a task failed", exc_info=fault)
+
+    def _calls_in(self, state: str) -> int:
+        return sum(call.state == state for call in self.desk.calls.values())
+
+    def _observe(self) -> None:
+        metrics = self.parts.metrics
+        for state, gauge in metrics.calls_active.items():
+            gauge.set_function(partial(self._calls_in, state))
+        metrics.slots.set_function(lambda: len(self.desk.slots))
+        metrics.bindings.set_function(lambda: len(self.registrar))
+        metrics.transactions.set_function(self.stack.count)
+        metrics.dialogs.set_function(lambda: len(self.stack.dialogs))
+        metrics.tasks.set_function(lambda: len(self._tasks))

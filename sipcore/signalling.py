@@ -1,0 +1,158 @@
+"""The signalling process: a Node with the machine's sockets, disk, clock and signals."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from pathlib import Path
+
+import uvloop
+from msgspec import Struct
+
+from sipcore.call.recover import close_left_behind
+from sipcore.cdr.journal import Journal, recover
+from sipcore.clock import SystemClock
+from sipcore.config import Config, Listen
+from sipcore.control import ControlServer
+from sipcore.errors import CannotStart, MediaError
+from sipcore.ids import Ids
+from sipcore.log import logger
+from sipcore.media.control import unix_link
+from sipcore.media.pool import MediaPool
+from sipcore.metrics import Metrics
+from sipcore.node import Node, Parts
+from sipcore.store.sqlite import Store
+from sipcore.transport.stream import StreamTransport
+from sipcore.transport.udp import UdpTransport
+from sipcore.verbs import site_of
+from sipcore.views import Views
+
+_log = logger(__name__)
+
+
+class ListenSocket(Listen, frozen=True):
+    """A listening address that the supervisor has opened."""
+
+    fd: int = -1
+
+
+class SignallingSettings(Struct, frozen=True):
+    """What the supervisor tells its signalling process."""
+
+    config: Config
+    data: str
+    sockets: tuple[ListenSocket, ...]
+    lifeline_fd: int
+
+
+class SignallingProcess:
+    """A Node with the machine's sockets, disk and signals."""
+
+    def __init__(self, settings: SignallingSettings) -> None:
+        self._settings = settings
+        self._data = Path(settings.data)
+        self._stops = 0
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    async def run(self) -> None:
+        """Be the signalling process until a signal or the supervisor's death ends it."""
+        config, clock = self._settings.config, SystemClock()
+        self._watch()
+        metrics, ids = Metrics(), Ids()
+        left = await asyncio.to_thread(recover, self._data / "journal")
+        journal = Journal(self._data / "journal", metrics, left)
+        store = await asyncio.to_thread(Store.open, self._data, site_of(config))
+        book = await asyncio.to_thread(store.load_book)
+        media = self._media(config, clock, ids)
+        writer = store.binding_writer()
+        node = Node(config, Parts(clock, ids, metrics, journal, media, writer, book))
+        journal.start()
+        node.registrar.restore(await asyncio.to_thread(store.load_bindings, clock.wall_s()))
+        views = Views(node, store, clock.wall_s())
+        control = ControlServer(self._data, views.handlers())
+        await control.start()
+        try:
+            await self._start_media(media)
+            await close_left_behind(left, journal, media, clock)
+            await self._open(node)
+            node.begin()
+            gc.collect()
+            gc.freeze()  # what is there now stays: the collector need not walk it again
+            gc.set_threshold(50_000, 20, 50)
+            views.is_open = True
+            _log.info("ready node=%s", config.node.name)
+            await self._stopping.wait()
+            await self._end(node, config.limits.drain_s)
+        finally:
+            node.close()
+            await control.close()
+            await media.stop()
+            await journal.close()
+            await asyncio.to_thread(writer.close)
+            store.close()
+
+    def _media(self, config: Config, clock: SystemClock, ids: Ids) -> MediaPool:
+        paths = [str(self._data / f"media-{n}.sock") for n in range(config.media.workers)]
+        connects = [unix_link(path) for path in paths]
+        media = config.media
+        return MediaPool(media.address, media.ports, media.silence_s, clock, ids, connects)
+
+    async def _start_media(self, media: MediaPool) -> None:
+        try:
+            await media.start()
+        except MediaError as fault:
+            raise CannotStart(str(fault)) from None
+
+    async def _open(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+        for one in self._settings.sockets:
+            kind = socket.SOCK_DGRAM if one.transport == "udp" else socket.SOCK_STREAM
+            family = socket.AF_INET6 if ":" in one.address else socket.AF_INET
+            sock = socket.socket(family, kind, fileno=one.fd)
+            if one.transport == "udp":
+                node.listen(UdpTransport(loop, sock, node.endpoint.receive), one.advertise)
+            else:
+                stream = StreamTransport(loop, sock, node.endpoint.receive)
+                await stream.start()
+                node.listen(stream, one.advertise)
+
+    async def _end(self, node: Node, drain_s: float) -> None:
+        """Drain; a second signal ends at once."""
+        draining = asyncio.ensure_future(node.drain(drain_s))
+        at_once = asyncio.ensure_future(self._at_once.wait())
+        await asyncio.wait([draining, at_once], return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, at_once):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._at_once.is_set():
+            await node.end()
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_reader(self._settings.lifeline_fd, self._lifeline)
+
+    def _stop(self) -> None:
+        self._stops += 1
+        self._stopping.set()
+        if self._stops > 1:
+            self._at_once.set()
+
+    def _lifeline(self) -> None:
+        if not os.read(self._settings.lifeline_fd, 4096):  # the supervisor is gone
+            asyncio.get_running_loop().remove_reader(self._settings.lifeline_fd)
+            self._stops = 2
+            self._stop()
+
+
+def run(settings: SignallingSettings) -> None:
+    """Run the signalling process. Raises CannotStart."""
+
+    async def main() -> None:
+        await SignallingProcess(settings).run()
+
+    uvloop.run(main())

@@ -1,0 +1,213 @@
+"""What a running node answers on its control socket: tables, counts, readiness, imports."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sipcore import __version__
+from sipcore.control import Cell, ControlFault, Readiness, Status, Table
+from sipcore.errors import BadConfig
+from sipcore.media.control import Totals
+from sipcore.metrics import Family, labelled, process_families
+from sipcore.node import Node
+from sipcore.policy.concurrency import carrier_key, trunk_key
+from sipcore.store.database import StoreFault
+from sipcore.store.importer import Report
+from sipcore.store.sqlite import Store
+
+Handler = Callable[[str], Awaitable[object]]
+
+MEDIA_FAMILIES = (
+    ("counter", "sipcore_rtp_packets", "RTP packets received", "packets_received"),
+    ("counter", "sipcore_rtp_octets", "RTP octets received", "octets_received"),
+    ("counter", "sipcore_rtp_packets_sent", "RTP packets sent", "packets_sent"),
+    ("counter", "sipcore_rtp_packets_lost", "RTP packets that never came", "lost"),
+    ("counter", "sipcore_rtp_foreign_packets", "Packets of wrong sources, dropped", "foreign"),
+    ("counter", "sipcore_rtp_invalid_packets", "Datagrams that are no RTP, dropped", "invalid"),
+    ("counter", "sipcore_rtp_unsent_packets", "Packets that the kernel did not take", "unsent"),
+    ("counter", "sipcore_rtcp_packets", "RTCP packets received", "rtcp_received"),
+    ("counter", "sipcore_rtcp_packets_sent", "RTCP packets sent", "rtcp_sent"),
+    ("gauge", "sipcore_media_streams", "Streams now", "streams"),
+    ("gauge", "sipcore_media_jitter_ms", "Mean jitter of the streams now", "jitter_ms"),
+    ("gauge", "sipcore_media_late_ms", "Worst lateness of the worker's loop", "greatest_late_ms"),
+)
+
+
+class Views:
+    """The verbs of the control socket, for one node."""
+
+    def __init__(self, node: Node, store: Store, started_at: float) -> None:
+        self._node = node
+        self._store = store
+        self._started_at = started_at
+        self._importing = asyncio.Lock()
+        self.is_open = False
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return verb and function."""
+        return {
+            "show": self.show,
+            "import": self.import_provisioning,
+            "metrics": self.metrics,
+            "ready": self.ready,
+            "health": self.health,
+        }
+
+    async def health(self, _: str) -> Status:
+        """Answer that signalling lives, with its counts."""
+        node = self._node
+        return Status(
+            node=node.config.node.name,
+            version=__version__,
+            started_at=self._started_at,
+            language=node.config.node.language,
+            calls=len(node.desk.calls),
+            bindings=len(node.registrar),
+            trunks=len(node.book.carriers) + len(node.book.trunks),
+            is_draining=node.front.retry_after_s is not None,
+        )
+
+    async def ready(self, _: str) -> Readiness:
+        """Answer why no call can be taken now."""
+        node = self._node
+        reasons = []
+        if not self.is_open:
+            reasons.append("starting: sockets are not open yet")
+        if node.front.retry_after_s is not None:
+            reasons.append("draining: the node stops")
+        if (fault := node.parts.journal.fault) is not None:
+            reasons.append(f"journal: {fault}")
+        if node.parts.media.up_count() < node.config.media.workers:
+            reasons.append("a media worker is not connected")
+        return Readiness(reasons)
+
+    async def metrics(self, _: str) -> list[Family]:
+        """Answer all counts of signalling and of the media workers."""
+        families = self._node.parts.metrics.snapshot()
+        families += process_families("signalling")
+        totals = await self._node.parts.media.metrics()
+        return families + media_families(totals)
+
+    async def import_provisioning(self, text: str) -> Report:
+        """Import a file; the next call sees it."""
+        async with self._importing:
+            try:
+                report = await asyncio.to_thread(self._store.import_provisioning, text)
+                book = await asyncio.to_thread(self._store.load_book)
+            except BadConfig as bad:
+                raise ControlFault(bad.faults) from None
+            except StoreFault as fault:
+                raise ControlFault([str(fault)]) from None
+            self._node.book = book
+            return report
+
+    async def show(self, what: str) -> Table:
+        """Answer one of the tables."""
+        match what:
+            case "calls":
+                return self._calls()
+            case "bindings":
+                return self._bindings()
+            case "transactions":
+                return self._transactions()
+            case "trunks":
+                return self._trunks()
+            case "media":
+                return await self._media()
+        raise ControlFault([f"there is no table {what!r}"])
+
+    def _calls(self) -> Table:
+        rows = [call.describe() for call in self._node.desk.calls.values()]
+        columns = ["id", "state", "direction", "customer", "caller", "callee", "via", "age_s"]
+        columns.append("talked_s")
+        return Table(columns, [[row[name] for name in columns] for row in rows])
+
+    def _bindings(self) -> Table:
+        now = self._node.parts.clock.wall_s()
+        columns = ["customer", "user", "contact", "flow", "expires_s", "user_agent"]
+        rows: list[list[Cell]] = [
+            [
+                one.customer,
+                one.extension,
+                one.contact,
+                f"{one.transport}:{one.remote_address}:{one.remote_port}",
+                round(one.expires_at - now),
+                one.user_agent,
+            ]
+            for one in self._node.registrar.all()
+        ]
+        return Table(columns, rows)
+
+    def _transactions(self) -> Table:
+        rows: list[list[Cell]] = [
+            [one.method, "client" if one.is_client else "server", one.state, str(one.flow)]
+            for one in self._node.stack.transactions()
+        ]
+        return Table(["method", "side", "state", "peer"], rows)
+
+    def _trunks(self) -> Table:
+        book, load = self._node.book, self._node.desk.slots.load
+        rows: list[list[Cell]] = [
+            [
+                "carrier",
+                one.id,
+                one.uri,
+                one.priority,
+                one.weight,
+                one.channels,
+                load[carrier_key(one.id)],
+            ]
+            for one in book.carriers.values()
+        ]
+        rows += [
+            ["trunk", one.id, one.uri or "", None, None, one.channels, load[trunk_key(one.id)]]
+            for one in book.trunks.values()
+        ]
+        columns = ["kind", "id", "uri", "priority", "weight", "channels", "in_use"]
+        return Table(columns, rows)
+
+    async def _media(self) -> Table:
+        columns = [
+            "call",
+            "side",
+            "worker",
+            "port",
+            "remote",
+            "latched",
+            "codec",
+            "packets",
+            "lost",
+        ]
+        columns += ["jitter_ms", "foreign", "age_s"]
+        rows: list[list[Cell]] = []
+        for leg in await self._node.parts.media.survey():
+            state = leg.state
+            rows.append(
+                [
+                    leg.call,
+                    leg.side,
+                    leg.worker,
+                    state.port,
+                    f"{state.remote_address}:{state.remote_port}",
+                    state.is_latched,
+                    leg.codec,
+                    state.packets,
+                    state.lost,
+                    round(state.jitter_ms, 1),
+                    state.foreign,
+                    round(leg.last_packet_age_s, 1),
+                ]
+            )
+        return Table(columns, rows)
+
+
+def media_families(totals: dict[int, Totals]) -> list[Family]:
+    """Return the workers' totals, a sample a worker."""
+    return [
+        labelled(
+            kind,
+            name,
+            help_text,
+            {f"media-{number}": float(getattr(one, field)) for number, one in totals.items()},
+        )
+        for kind, name, help_text, field in MEDIA_FAMILIES
+    ]
