@@ -88,6 +88,10 @@ class Machine:
         """Return when handle_timeout must be called next."""
         return self._timers.next_at()
 
+    def timer_count(self) -> int:
+        """Return how many timers are set."""
+        return len(self._timers)
+
     def repeat(self, transaction: Transaction, now: float) -> None:
         """Set retry and timeout. A reliable transport repeats nothing but a 2xx (13.3.1.4)."""
         if not transaction.flow.is_reliable or transaction.state == ACCEPTED:

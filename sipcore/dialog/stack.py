@@ -270,6 +270,10 @@ class Stack:
         """Return how many transactions live."""
         return len(self._clients) + len(self._servers)
 
+    def timer_count(self) -> int:
+        """Return how many timers are set."""
+        return self._machine.timer_count()
+
     # The machine's owner
 
     def tell(self, transaction: Transaction, message: Request | Response) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import socket
 from collections import Counter
 from itertools import count
+from typing import cast
 
 from sipcore.errors import BadMessage
 from sipcore.log import logger
@@ -31,8 +32,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own kind of it
         local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if local is None or remote is None:  # gone before it was accepted
             transport.abort()

@@ -1,0 +1,82 @@
+"""An event loop whose clock jumps: 32 seconds of timers run in milliseconds.
+
+Nothing real is waited for. When no callback is ready, time is moved to the next deadline.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+START_WALL_S = 1_795_000_000.0  # 2026-11-18
+
+
+class Stuck(AssertionError):
+    """Nothing is ready, nothing is due, and the test still waits."""
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Never sleeps: being asked to wait moves the loop's clock instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise Stuck("nothing is due and the test still waits")
+        if not ready and timeout is not None and timeout > 0:
+            self.now += timeout
+        return ready
+
+
+class SimLoop(asyncio.SelectorEventLoop):
+    """The loop. `time()` begins at 1000 s, so that a forgotten zero is seen."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return 1000.0 + self._jumping.now
+
+
+class SimClock:
+    """The loop's time, in the shape of sipcore.clock."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    @property
+    def now(self) -> float:
+        return self._loop.time()
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    def wall_s(self) -> float:
+        return START_WALL_S + self._loop.time()
+
+
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def simulate(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in virtual time. A callback that raised fails the test."""
+    loop = SimLoop()
+    faults: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    try:
+        result = loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(_end_tasks())
+        loop.close()
+    assert not faults, faults
+    return result

@@ -1,0 +1,140 @@
+"""A whole node on a virtual clock and a made-up network, provisioned from deploy/demo.toml."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sipcore.cdr.export import read_cdrs
+from sipcore.cdr.journal import InlineJournal
+from sipcore.cdr.record import Cdr
+from sipcore.config import Config, Limits, parse_config
+from sipcore.media.pool import MediaPool
+from sipcore.metrics import Metrics
+from sipcore.node import Node, Parts
+from sipcore.store.sqlite import Store
+from tests.media.net import LocalWorkers, seeded
+from tests.sim.loop import SimClock
+from tests.sim.net import Net, Place, Weather
+from tests.sim.phone import Phone
+from tests.store.files import DEMO
+
+NODE: Place = ("10.0.0.1", 5060)
+CARRIER_A: Place = ("127.0.0.10", 25080)
+CARRIER_B: Place = ("127.0.0.11", 25081)
+PBX: Place = ("127.0.0.2", 25090)
+OUTSIDE = "02188889999"
+
+
+class World:
+    """The node, its net, and whoever talks to it."""
+
+    def __init__(self, folder: Path, net: Net, provisioning: str, config: Config) -> None:
+        loop = asyncio.get_running_loop()
+        self.net = net
+        self.clock = SimClock(loop)
+        self.folder = folder
+        self.metrics = Metrics()
+        self.workers = LocalWorkers(self.clock, silence_s=config.media.silence_s)
+        self.store = Store.open(folder)
+        self.store.import_provisioning(provisioning)
+        self.journal = InlineJournal(folder / "journal", self.metrics)
+        self.ids = seeded(5)
+        self.media = MediaPool(
+            config.media.address,
+            config.media.ports,
+            config.media.silence_s,
+            self.clock,
+            self.ids,
+            self.workers.connects,
+        )
+        book = self.store.load_book()
+        bindings = self.store.inline_bindings()
+        parts = Parts(self.clock, self.ids, self.metrics, self.journal, self.media, bindings, book)
+        self.node = Node(config, parts)
+        self._ticking: asyncio.TimerHandle | None = None
+        self.phones: list[Phone] = []
+
+    async def start(self) -> None:
+        self.journal.start()
+        await self.media.start()
+        self.node.listen(self.net.open(NODE, self.node.endpoint.receive))
+        self.node.begin()
+        self._tick()
+
+    async def stop(self) -> None:
+        await self.node.end()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self.node.close()
+        for phone in self.phones:
+            phone.close()
+        await self.media.stop()
+        await self.journal.close()
+        self.store.close()
+
+    def _tick(self) -> None:
+        """Let the media engine run once a second, and whenever tests call run()."""
+        self.workers.run()
+        self._ticking = asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    def phone(self, user: str, password: str = "", place: Place | None = None) -> Phone:
+        """Set a phone up; it is not registered yet."""
+        place = place or (f"10.0.1.{len(self.phones) + 1}", 5060)
+        phone = Phone(self.net, place, user, password)
+        self.phones.append(phone)
+        return phone
+
+    def carrier(self, place: Place = CARRIER_A) -> Phone:
+        """Set up what answers at a carrier's address."""
+        phone = Phone(self.net, place, "carrier")
+        self.phones.append(phone)
+        return phone
+
+    async def desk_phone(self, user: str = "8001", password: str = "front-desk-8001") -> Phone:
+        """Set a phone up and register it."""
+        phone = self.phone(user, password)
+        assert (await phone.register()).status == 200
+        return phone
+
+    def cdrs(self) -> list[Cdr]:
+        """Return what the journal has, in the order of ending."""
+        return list(read_cdrs(self.folder / "journal", None))
+
+    async def pass_time(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def leftovers(self) -> dict[str, int]:
+        """Count everything that must be gone when all calls are over."""
+        node = self.node
+        counts = {
+            "transactions": node.stack.count(),
+            "timers": node.stack.timer_count(),
+            "dialogs": len(node.stack.dialogs),
+            "slots": len(node.desk.slots),
+            "calls": len(node.desk.calls),
+            "tasks": node.task_count(),
+            "media sessions": len(self.media),
+            "media streams": len(self.workers.engines[0].streams),
+        }
+        return {name: count for name, count in counts.items() if count}
+
+
+@asynccontextmanager
+async def world(
+    folder: Path,
+    weather: Weather | None = None,
+    seed: int = 1,
+    provisioning: str = DEMO,
+    config: Config | None = None,
+) -> AsyncIterator[World]:
+    """Open a world, and close it."""
+    made = World(folder, Net(seed, weather), provisioning, config or Config())
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+__all__ = ["Limits", "World", "parse_config", "world"]
