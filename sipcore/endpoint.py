@@ -81,8 +81,7 @@ class Endpoint:
         except BadMessage as fault:
             self._refuse(message, flow, fault)
         except Exception:
-            _log.exception("a bug met a message from=%s", flow)
-            self._metrics.count_bad_message("bug")
+            self._bug(f"a message from={flow}")
 
     def _refuse(self, message: Request | Response, flow: Flow, fault: BadMessage) -> None:
         """Answer a broken request once, if its Via can be read; a broken response not at all."""
@@ -259,7 +258,7 @@ class Endpoint:
         except BadMessage as fault:
             self._refuse(request, flow, fault)
         except Exception:
-            _log.exception("a bug met %s from=%s", request.method, flow)
+            self._bug(f"{request.method} from={flow}")
             self._stack.reply_statelessly(request, flow, 500)
 
     def _tell(self, event: Told) -> None:
@@ -271,7 +270,11 @@ class Endpoint:
         try:
             user.feed(event)
         except Exception:
-            _log.exception("a bug met an event of %r", event.transaction)
+            self._bug(f"an event of {event.transaction!r}")
+
+    def _bug(self, met: str) -> None:
+        _log.exception("a bug met %s", met)
+        self._metrics.count_bad_message("bug")
 
     def _arm(self) -> None:
         at = self._stack.next_timeout()

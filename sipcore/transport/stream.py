@@ -32,14 +32,14 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own kind of it
+        mine = self._transport = cast(asyncio.Transport, transport)  # uvloop's own kind of it
         local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if local is None or remote is None:  # gone before it was accepted
-            transport.abort()
+            mine.abort()
             return
         self.flow = Flow("tcp", local[0], local[1], remote[0], remote[1], self.number)
         if not self.owner.admit(self, self.flow):
-            transport.abort()
+            mine.abort()
 
     def data_received(self, data: bytes) -> None:
         flow = self.flow

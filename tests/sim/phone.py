@@ -1,4 +1,4 @@
-"""A phone for simulations: a user agent of its own on a Stack of its own, that does what it is told.
+"""A phone for simulations: a user agent on a Stack of its own, that does what it is told.
 
 It shares sipcore's parser and transactions; what the two sides of a B2BUA must agree on is checked
 by tests that look at the packets.

@@ -104,6 +104,11 @@ class World:
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def bugs(self) -> float:
+        """Count what met a bug: exceptions that the endpoint had to catch."""
+        value = self.metrics.registry.get_sample_value
+        return value("sipcore_bad_messages_total", {"reason": "bug"}) or 0.0
+
     def leftovers(self) -> dict[str, int]:
         """Count everything that must be gone when all calls are over."""
         node = self.node
