@@ -1,4 +1,4 @@
-"""Exceptions of the whole program, typed by who must act. A refusal is not an error: it is a value."""
+"""Exceptions of the whole program, typed by who must act. A refusal is a value, no error."""
 
 
 class SipcoreError(Exception):
@@ -34,4 +34,4 @@ class NoNode(SipcoreError):
 
 
 class MediaError(SipcoreError):
-    """The media plane could not do what was asked: no port free, a worker gone, an SDP it cannot relay."""
+    """Media could not do what was asked: no port free, a worker gone, an SDP without a stream."""

@@ -1,0 +1,243 @@
+"""Book: what is provisioned, as far as routing and admission need it. An immutable snapshot.
+
+Made by store/snapshot.py, swapped whole when something changes. Holds digest hashes, no passwords;
+knows numbers, accounts and peers, not SIP.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+from sipcore.numbering import Home, PrefixTable, Style
+from sipcore.policy.peers import PeerAddress, Peers
+
+DeviceKind = Literal["phone", "gateway", "pbx", "soft"]
+NATIONAL = frozenset({"national"})
+
+
+class Customer(Struct, frozen=True, gc=False):
+    """The company that signs. `is_verified`: its real-name check has passed."""
+
+    id: str
+    domain: str
+    name: str = ""
+    is_verified: bool = False
+    language: str | None = None
+
+
+class Account(Struct, frozen=True, gc=False):
+    """What is charged. `concurrency`: external calls at once, the sum over its plans.
+
+    `numbers` are its display numbers in +E.164, the default one first. `classes`: destination
+    classes that it may call.
+    """
+
+    id: str
+    customer: str
+    concurrency: int = 0
+    numbers: tuple[str, ...] = ()
+    classes: frozenset[str] = NATIONAL
+
+    @property
+    def default_number(self) -> str | None:
+        return self.numbers[0] if self.numbers else None
+
+
+class Extension(Struct, frozen=True, gc=False):
+    """An internal number of a customer. `digest` empty: the node's order of algorithms."""
+
+    customer: str
+    number: str
+    account: str
+    name: str = ""
+    display_number: str | None = None
+    device: DeviceKind = "phone"
+    is_recorded: bool = False
+    digest: tuple[str, ...] = ()
+
+
+class DisplayNumber(Struct, frozen=True, gc=False):
+    """A number of the public network that an account owns, and where calls to it lead.
+
+    `leads_to` is a kind and an id: ("extension", "8001"), ("trunk", "beta-pbx"), ("hotline", "").
+    """
+
+    number: str
+    customer: str
+    account: str
+    leads_to: tuple[str, str]
+
+
+class Trunk(Struct, frozen=True, gc=False):
+    """A customer's own PBX. Without `uri` it registers as `user` and is called where it did."""
+
+    id: str
+    customer: str
+    account: str
+    channels: int
+    uri: str | None = None
+    user: str | None = None
+    style: Style = Style.NATIONAL
+
+
+class Registration(Struct, frozen=True, gc=False):
+    """Where a carrier wants to be registered with. `secret` is sealed: store.secrets opens it."""
+
+    user: str
+    secret: str
+    domain: str
+    expires_s: int = 600
+
+
+class Carrier(Struct, frozen=True, gc=False):
+    """A gateway to the public network. `allow`: destination classes that it takes."""
+
+    id: str
+    uri: str
+    channels: int
+    priority: int = 1
+    weight: int = 10
+    allow: frozenset[str] = NATIONAL
+    style: Style = Style.NATIONAL
+    registration: Registration | None = None
+
+
+class Ha1s(Struct, frozen=True, gc=False):
+    """Hashes of user:realm:password; `_domain`: of user@domain:realm:password (RFC 7616 3.4.2)."""
+
+    md5: str
+    md5_domain: str
+    sha256: str
+    sha256_domain: str
+
+
+class Identity(Struct, frozen=True, gc=False):
+    """Who a digest user name stands for. `id`: the extension's number or the trunk's id."""
+
+    customer: str
+    kind: Literal["extension", "trunk"]
+    id: str
+    account: str
+    user: str
+    ha1s: Ha1s
+    digest: tuple[str, ...] = ()
+
+    def ha1(self, algorithm: str, user: str) -> str | None:
+        """Return the hash for a challenge's algorithm and the user name as it was sent."""
+        is_long = "@" in user
+        if algorithm == "MD5":
+            return self.ha1s.md5_domain if is_long else self.ha1s.md5
+        if algorithm == "SHA-256":
+            return self.ha1s.sha256_domain if is_long else self.ha1s.sha256
+        return None
+
+
+Peer = Carrier | Trunk
+
+
+class Rows(Struct, frozen=True, kw_only=True):
+    """What a Book is made of. Every id that a row names must be there."""
+
+    home: Home = Home()
+    hotline: str = "10088"
+    customers: Sequence[Customer] = ()
+    accounts: Sequence[Account] = ()
+    extensions: Sequence[Extension] = ()
+    numbers: Sequence[DisplayNumber] = ()
+    trunks: Sequence[Trunk] = ()
+    carriers: Sequence[Carrier] = ()
+    identities: Sequence[Identity] = ()
+    peers: Sequence[tuple[PeerAddress, Peer]] = ()
+    destinations: PrefixTable[str] = PrefixTable({})
+
+
+class Book:
+    """Look-ups in O(1) over Rows. Never changed once made."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.home = rows.home
+        self.hotline = rows.hotline
+        self.customers: Mapping[str, Customer] = _by_id(rows.customers)
+        self.accounts: Mapping[str, Account] = _by_id(rows.accounts)
+        self.trunks: Mapping[str, Trunk] = _by_id(rows.trunks)
+        self.carriers: Mapping[str, Carrier] = _by_id(rows.carriers)
+        self.carrier_ranks = _ranks(rows.carriers)
+        self.extension_count = len(rows.extensions)
+        self._domains = {one.domain.lower(): one.id for one in rows.customers}
+        self._numbers = {one.number: one for one in rows.numbers}
+        # Networks hand out numbers in blocks of 10,000: the last four digits are the switch's own.
+        self._blocks = frozenset(one.number[:-4] for one in rows.numbers)
+        self._extensions: dict[str, dict[str, Extension]] = {one.id: {} for one in rows.customers}
+        for extension in rows.extensions:
+            self._extensions[extension.customer][extension.number] = extension
+        self._users: dict[str, dict[str, Identity]] = {one.id: {} for one in rows.customers}
+        self._unique_users: dict[str, Identity | None] = {}
+        for identity in rows.identities:
+            self._users[identity.customer][identity.user] = identity
+            is_first = identity.user not in self._unique_users
+            self._unique_users[identity.user] = identity if is_first else None
+        self._peers = Peers(rows.peers)
+        self._destinations = rows.destinations
+
+    def customer_at(self, domain: str) -> Customer | None:
+        """Return the customer whose SIP domain this is."""
+        found = self._domains.get(domain.lower())
+        return None if found is None else self.customers[found]
+
+    def extension(self, customer: str, number: str) -> Extension | None:
+        """Return a customer's extension."""
+        of = self._extensions.get(customer)
+        return None if of is None else of.get(number)
+
+    def extensions_of(self, customer: str) -> Mapping[str, Extension]:
+        """Return a customer's extensions by number."""
+        return MappingProxyType(self._extensions.get(customer, {}))
+
+    def display_number(self, number: str) -> DisplayNumber | None:
+        """Return the display number written as +E.164, whoever owns it."""
+        return self._numbers.get(number)
+
+    def is_own_block(self, number: str) -> bool:
+        """Tell whether we hold other numbers of the same 10,000: then this one is unallocated."""
+        return number[:-4] in self._blocks
+
+    def peer(self, address: str, port: int) -> Peer | None:
+        """Return the carrier or trunk that sends from there. Raises ValueError: no IP address."""
+        return self._peers.find(address, port)
+
+    def destination_class(self, number: str) -> str | None:
+        """Return the class of the longest rated prefix, or None: no rate, no call."""
+        return self._destinations.find(number)
+
+    def identity(self, user: str, domain: str | None) -> Identity | None:
+        """Return whom a digest user name stands for (service.md section 1, Identities).
+
+        `user` is `8001` or `8001@acme.example`; `domain` is that of To (REGISTER) or From. An
+        address or a foreign domain counts as none; then the user must be unique on the node.
+        """
+        customer = self._domains.get(domain.lower()) if domain else None
+        name, at, own = user.partition("@")
+        if at:
+            named = self._domains.get(own.lower())
+            if named is None or customer not in (None, named):
+                return None
+            customer = named
+        if customer is None:
+            return self._unique_users.get(name)
+        return self._users[customer].get(name)
+
+
+One = TypeVar("One", Customer, Account, Trunk, Carrier)
+
+
+def _by_id(rows: Sequence[One]) -> Mapping[str, One]:
+    return MappingProxyType({one.id: one for one in rows})
+
+
+def _ranks(carriers: Sequence[Carrier]) -> tuple[tuple[Carrier, ...], ...]:
+    """Return the carriers in groups of equal priority, lowest first."""
+    ordered = sorted(carriers, key=lambda one: (one.priority, one.id))
+    return tuple(tuple(of) for _, of in groupby(ordered, key=lambda one: one.priority))

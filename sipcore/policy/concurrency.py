@@ -1,0 +1,108 @@
+"""Slots: calls at once, as lease objects. The count is the number of live leases, never a counter.
+
+A key names what is limited: an account, a trunk, a carrier. One thread owns a Slots (the signalling
+loop), so check and take are one step.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from types import TracebackType
+
+Key = str
+Want = tuple[Key, int | None]  # key and its limit; None counts without limiting (emergency)
+
+
+def account_key(account: str) -> Key:
+    return f"account:{account}"
+
+
+def trunk_key(trunk: str) -> Key:
+    return f"trunk:{trunk}"
+
+
+def carrier_key(carrier: str) -> Key:
+    return f"carrier:{carrier}"
+
+
+class Slot:
+    """Leases held together. Leaving the block, or release(), gives them back; twice is once."""
+
+    __slots__ = ("_leases", "_slots", "owner")
+
+    def __init__(self, slots: "Slots", owner: str, leases: list[tuple[Key, int]]) -> None:
+        self.owner = owner
+        self._slots = slots
+        self._leases = leases
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """What is held; empty after release."""
+        return tuple(key for key, _ in self._leases)
+
+    def release(self) -> None:
+        self._slots._release(self._leases)
+        self._leases = []
+
+    def __enter__(self) -> "Slot":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Load:
+    """How many leases live on a key; zero for a key that nobody holds."""
+
+    __slots__ = ("_live",)
+
+    def __init__(self, live: Mapping[Key, Mapping[int, str]]) -> None:
+        self._live = live
+
+    def __getitem__(self, key: Key) -> int:
+        leases = self._live.get(key)
+        return 0 if leases is None else len(leases)
+
+
+class Slots:
+    """All live leases of a node."""
+
+    def __init__(self) -> None:
+        self._live: dict[Key, dict[int, str]] = {}  # key -> serial -> owner
+        self._serial = count()
+        self.load = Load(self._live)
+
+    def take(self, wants: Iterable[Want], owner: str = "") -> Slot | None:
+        """Take a lease on every key, or none at all: then return None.
+
+        A key that stands twice takes two. `owner` (a call's id) is what an audit looks for.
+        """
+        taken: list[tuple[Key, int]] = []
+        for key, limit in wants:
+            if limit is not None and self.load[key] >= limit:
+                self._release(taken)
+                return None
+            serial = next(self._serial)
+            self._live.setdefault(key, {})[serial] = owner
+            taken.append((key, serial))
+        return Slot(self, owner, taken)
+
+    def leases(self) -> Iterator[tuple[Key, str]]:
+        """Yield key and owner of every live lease, for an audit."""
+        for key, owners in self._live.items():
+            for owner in owners.values():
+                yield key, owner
+
+    def __len__(self) -> int:
+        return sum(map(len, self._live.values()))
+
+    def _release(self, leases: Iterable[tuple[Key, int]]) -> None:
+        for key, serial in leases:
+            owners = self._live[key]
+            del owners[serial]
+            if not owners:
+                del self._live[key]

@@ -1,0 +1,142 @@
+"""May this call be made, and where to: a function of a snapshot, which support can replay.
+
+Reads top to bottom: where it leads (routing), what it shows (caller_id), what forbids it (rules),
+whom to try (targets). Takes no slot: the call does, before any INVITE leaves.
+"""
+
+from sipcore.numbering import write
+from sipcore.policy.attempt import (
+    Attempt,
+    CarrierTarget,
+    ExtensionTarget,
+    Permit,
+    Refuse,
+    Target,
+    TrunkTarget,
+    answer_to,
+)
+from sipcore.policy.book import Book, Extension
+from sipcore.policy.caller_id import CallerId, inside_caller, outside_caller, public_caller
+from sipcore.policy.concurrency import carrier_key
+from sipcore.policy.routing import OUTSIDE, Route, Unrouted, find_route, in_weighted_order
+from sipcore.policy.rules import RULES, Case, Load, takes
+
+
+def decide(book: Book, attempt: Attempt, load: Load) -> Permit | Refuse:
+    """Return the permit or the refusal of an attempt, the whole reason in its arguments."""
+    extension = _calling_extension(book, attempt)
+    route = find_route(book, attempt)
+    if isinstance(route, Unrouted):
+        return _unrouted(attempt, route, extension)
+    case = Case(book, attempt, load, route, extension, _caller(book, attempt, route, extension))
+    for rule in RULES:
+        finding = rule.check(case)
+        if finding is None:
+            continue
+        if rule.passes:
+            break
+        return _refused(case, rule.name, finding.reason, finding.towards)
+    targets = _targets(case)
+    if not targets:  # only for an emergency call on a node without any carrier
+        return _refused(case, "carriers", "no carrier is provisioned", "")
+    return Permit(
+        direction=route.direction,
+        customer=route.account.customer,
+        account=route.account.id,
+        caller_asserted=attempt.asserted or "",
+        caller_shown=case.caller.number,
+        caller_name=case.caller.name,
+        callee_routed=route.callee,
+        targets=targets,
+        slots=route.slots,
+        device=_device(attempt, extension),
+        is_emergency=route.is_emergency,
+    )
+
+
+def _calling_extension(book: Book, attempt: Attempt) -> Extension | None:
+    source = attempt.source
+    return book.extension(source.customer, source.id) if source.kind == "extension" else None
+
+
+def _caller(book: Book, attempt: Attempt, route: Route, extension: Extension | None) -> CallerId:
+    if route.direction == "outbound":
+        return outside_caller(book, route.account, extension, attempt.asserted)
+    if route.direction == "inbound":
+        return public_caller(book, attempt.asserted)
+    return inside_caller(book, attempt.source, route.account, extension, attempt.asserted)
+
+
+def _targets(case: Case) -> tuple[tuple[Target, ...], ...]:
+    """Return whom to try: one group inside, a group a carrier outside."""
+    book, route = case.book, case.route
+    if route.leads_to == OUTSIDE:
+        return _carrier_targets(case)
+    kind, to = route.leads_to
+    if kind == "trunk":
+        style = book.trunks[to].style
+        caller = write(case.caller.number, style, book.home)
+        return ((TrunkTarget(to, write(route.callee, style, book.home), caller),),)
+    return ((ExtensionTarget(route.account.customer, to),),)
+
+
+def _carrier_targets(case: Case) -> tuple[tuple[Target, ...], ...]:
+    """Return a group for each carrier: priority first, then by weight (service.md section 1)."""
+    book, route = case.book, case.route
+    groups: list[tuple[Target, ...]] = []
+    for rank in book.carrier_ranks:
+        free = [one for one in rank if takes(one, route, case.load)]
+        for carrier in in_weighted_order(free, case.attempt.draw):
+            limit = None if route.is_emergency else carrier.channels
+            groups.append(
+                (
+                    CarrierTarget(
+                        carrier.id,
+                        write(route.callee, carrier.style, book.home),
+                        write(case.caller.number, carrier.style, book.home),
+                        ((carrier_key(carrier.id), limit),),
+                    ),
+                )
+            )
+    return tuple(groups)
+
+
+def _device(attempt: Attempt, extension: Extension | None) -> str:
+    if extension is not None:
+        return extension.device
+    return "pbx" if attempt.source.kind == "trunk" else ""
+
+
+def _refused(case: Case, rule: str, reason: str, towards: str) -> Refuse:
+    answer = answer_to(rule, towards)
+    return Refuse(
+        rule=rule,
+        reason=reason,
+        sip_status=answer.sip_status,
+        q850_cause=answer.q850_cause,
+        said=answer.said,
+        direction=case.route.direction,
+        customer=case.route.account.customer,
+        account=case.route.account.id,
+        caller_asserted=case.attempt.asserted or "",
+        caller_shown=case.caller.number if case.caller.fault is None else "",
+        callee_routed=case.route.callee,
+        device=_device(case.attempt, case.extension),
+    )
+
+
+def _unrouted(attempt: Attempt, route: Unrouted, extension: Extension | None) -> Refuse:
+    answer = answer_to(route.rule)
+    return Refuse(
+        rule=route.rule,
+        reason=route.reason,
+        sip_status=answer.sip_status,
+        q850_cause=answer.q850_cause,
+        said=answer.said,
+        direction=route.direction,
+        customer=attempt.source.customer,
+        account=attempt.source.account,
+        caller_asserted=attempt.asserted or "",
+        callee_routed=route.callee,
+        device=_device(attempt, extension),
+    )

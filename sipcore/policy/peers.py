@@ -1,0 +1,76 @@
+"""Who is known by address: the accept_from entries of carriers and customers' trunks.
+
+ADDRESS/BITS or ADDRESS:PORT, IPv4 and IPv6 ([ADDRESS]:PORT). The most specific entry wins, and an
+entry with a port is the most specific of all.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+Who = TypeVar("Who")
+
+
+class PeerAddress(Struct, frozen=True, order=True):
+    """One entry. `bits` is the prefix length; `port` is None where any will do."""
+
+    version: int
+    network: int
+    bits: int
+    port: int | None = None
+
+
+def parse_peer_address(text: str) -> PeerAddress:
+    """Read ADDRESS/BITS or ADDRESS:PORT. Raises ValueError saying what is wrong."""
+    if "/" in text:
+        network = ip_network(text)
+        return PeerAddress(network.version, int(network.network_address), network.prefixlen)
+    host, _, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not host or (":" in host and not is_bracketed):
+        raise ValueError("neither ADDRESS/BITS nor ADDRESS:PORT")
+    address = ip_address(host[1:-1] if is_bracketed else host)
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError(f"port {port!r} is not 1 to 65535")
+    return PeerAddress(address.version, int(address), address.max_prefixlen, int(port))
+
+
+@lru_cache(maxsize=8192)  # ip_address costs 2 us, and the same few hosts send everything
+def _read(address: str) -> tuple[int, int, int]:
+    """Return version, value and width of an address; an IPv4 one inside IPv6 counts as IPv4."""
+    read: IPv4Address | IPv6Address = ip_address(address)
+    if isinstance(read, IPv6Address) and read.ipv4_mapped is not None:
+        read = read.ipv4_mapped
+    return read.version, int(read), read.max_prefixlen
+
+
+class Peers(Generic[Who]):
+    """Entries by how specific they are. Immutable."""
+
+    def __init__(self, entries: Iterable[tuple[PeerAddress, Who]]) -> None:
+        self._by_port: dict[tuple[int, int, int], Who] = {}
+        networks: dict[tuple[int, int], dict[int, Who]] = {}
+        for entry, who in entries:
+            if entry.port is not None:
+                self._by_port[entry.version, entry.network, entry.port] = who
+            else:
+                networks.setdefault((entry.version, entry.bits), {})[entry.network] = who
+        self._networks = sorted(
+            ((version, bits, of) for (version, bits), of in networks.items()),
+            key=lambda one: -one[1],
+        )
+
+    def find(self, address: str, port: int) -> Who | None:
+        """Return who sends from there, or None. Raises ValueError for what is no IP address."""
+        version, value, width = _read(address)
+        if (who := self._by_port.get((version, value, port))) is not None:
+            return who
+        for family, bits, networks in self._networks:
+            if family == version:
+                shift = width - bits
+                if (found := networks.get(value >> shift << shift)) is not None:
+                    return found
+        return None

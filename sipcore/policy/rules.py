@@ -1,0 +1,141 @@
+"""The rules of the service (service.md section 5), each a short function, in the order of RULES.
+
+A rule is asked about a Case and answers None (no objection) or a Finding. What a refusal says in
+SIP stands in attempt.ANSWERS.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from sipcore.policy.attempt import Attempt
+from sipcore.policy.book import Book, Carrier, Extension
+from sipcore.policy.caller_id import CallerId
+from sipcore.policy.concurrency import Key, carrier_key, trunk_key
+from sipcore.policy.routing import Route
+
+
+class Load(Protocol):
+    """How many leases live on a key; 0 for one that nobody holds. Slots.load, or a Counter."""
+
+    def __getitem__(self, key: Key, /) -> int: ...
+
+
+class Case(Struct, frozen=True):
+    """All that a rule may look at. `extension` is the caller's, where an extension calls."""
+
+    book: Book
+    attempt: Attempt
+    load: Load
+    route: Route
+    extension: Extension | None
+    caller: CallerId
+
+
+class Finding(Struct, frozen=True):
+    """Why. `towards`: a more special row of ANSWERS than the rule's own."""
+
+    reason: str
+    towards: str = ""
+
+
+class Rule(Struct, frozen=True):
+    """A named rule. With `passes` a finding lets the call go, past every rule after this one."""
+
+    name: str
+    check: Callable[[Case], Finding | None]
+    passes: bool = False
+
+
+def emergency(case: Case) -> Finding | None:
+    """110, 119, 120, 122 from extensions and customers' trunks always pass."""
+    return Finding("emergency number") if case.route.is_emergency else None
+
+
+def third_party(case: Case) -> Finding | None:
+    """A call that came from one carrier never leaves by another."""
+    if case.attempt.source.kind == "carrier" and case.route.direction == "outbound":
+        return Finding(f"transit from carrier {case.attempt.source.id} to {case.route.callee}")
+    return None
+
+
+def display_number(case: Case) -> Finding | None:
+    """An outbound call shows one of the account's own numbers. Before the rest: spoofing counts."""
+    if case.route.direction == "outbound" and case.caller.fault is not None:
+        return Finding(case.caller.fault)
+    return None
+
+
+def real_name(case: Case) -> Finding | None:
+    """An unverified customer makes no outside call."""
+    if case.route.direction != "outbound":
+        return None
+    if case.book.customers[case.route.account.customer].is_verified:
+        return None
+    return Finding(f"customer {case.route.account.customer} is not verified")
+
+
+def soft_landing(case: Case) -> Finding | None:
+    """A soft client calls inside, never out to the public network."""
+    if case.route.direction != "outbound" or case.extension is None:
+        return None
+    if case.extension.device != "soft":
+        return None
+    return Finding(f"extension {case.extension.number} is a soft client")
+
+
+def destination(case: Case) -> Finding | None:
+    """A destination has a rate, and the account may call its class."""
+    route = case.route
+    if route.direction != "outbound" or route.destination in route.account.classes:
+        return None
+    if route.destination is None:
+        return Finding(f"no rate for {route.callee}")
+    return Finding(f"class {route.destination} is not allowed to account {route.account.id}")
+
+
+def concurrency(case: Case) -> Finding | None:
+    """At most the plan's external calls, and a PBX's channels. The call itself takes the slot."""
+    source = case.attempt.source
+    own_trunk = trunk_key(source.id) if source.kind == "trunk" else ""
+    for key, limit in case.route.slots:
+        if limit is None or case.load[key] < limit or key.startswith("carrier:"):
+            continue
+        is_callers = case.route.direction == "outbound" or key == own_trunk
+        return Finding(f"{key} has {limit} of {limit} calls", "" if is_callers else "inbound")
+    return None
+
+
+def carriers(case: Case) -> Finding | None:
+    """A carrier that takes the class has a channel free."""
+    route, load = case.route, case.load
+    if route.direction == "outbound":
+        for carrier in case.book.carriers.values():
+            if takes(carrier, route, load):
+                return None
+        return Finding(f"no carrier has a channel free for {route.callee}")
+    for key, limit in route.slots:
+        if limit is not None and key.startswith("carrier:") and load[key] >= limit:
+            return Finding(f"{key} has {limit} of {limit} calls")
+    return None
+
+
+def takes(carrier: Carrier, route: Route, load: Load) -> bool:
+    """Tell whether a carrier may be tried. An emergency call may exceed its class and channels."""
+    if route.is_emergency:
+        return True
+    return route.destination in carrier.allow and load[carrier_key(carrier.id)] < carrier.channels
+
+
+# What will not pass by waiting is named before what will: money and channels come last.
+RULES: tuple[Rule, ...] = (
+    Rule("emergency", emergency, passes=True),
+    Rule("third-party", third_party),
+    Rule("display-number", display_number),
+    Rule("real-name", real_name),
+    Rule("soft-landing", soft_landing),
+    Rule("destination", destination),
+    Rule("concurrency", concurrency),
+    Rule("carriers", carriers),
+)
