@@ -1,0 +1,175 @@
+"""Where extensions are registered, kept so that a restart forgets nobody. Written behind.
+
+A REGISTER never waits for the disk: it leaves its change here, and a thread writes what has come
+together at most every 200 ms. A disk that refuses is logged and asked again; nothing is dropped.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from sipcore.log import logger
+from sipcore.store.database import Database, StoreFault
+
+_log = logger(__name__)
+
+FLUSH_S = 0.2
+RETRY_S = 1.0
+BindingKey = tuple[str, str, str]  # customer, extension, contact URI
+
+
+class Binding(Struct, frozen=True, gc=False):
+    """A contact of an extension, or of a trunk that registers (`extension` is then its user).
+
+    The flow (RFC 5626) is transport, local and remote address. `expires_at`: seconds since 1970.
+    """
+
+    customer: str
+    extension: str
+    contact: str
+    instance: str = ""
+    transport: str = "udp"
+    local_address: str = ""
+    local_port: int = 0
+    remote_address: str = ""
+    remote_port: int = 0
+    call_id: str = ""
+    cseq: int = 0
+    expires_at: float = 0.0
+    q: float = 1.0
+    user_agent: str = ""
+    path: str = ""
+
+    @property
+    def key(self) -> BindingKey:
+        return self.customer, self.extension, self.contact
+
+
+Changes = dict[BindingKey, Binding | None]  # None: gone
+
+
+class Bindings(Protocol):
+    """What a registrar needs of the store."""
+
+    def put(self, binding: Binding) -> None: ...
+
+    def remove(self, key: BindingKey) -> None: ...
+
+
+def save_bindings(database: Database, changes: Changes) -> None:
+    """Write changes in one transaction. Raises StoreFault."""
+    with database.write() as connection:
+        connection.executemany(
+            "DELETE FROM binding WHERE customer = ? AND extension = ? AND contact = ?",
+            [key for key, binding in changes.items() if binding is None],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [astuple(binding) for binding in changes.values() if binding is not None],
+        )
+
+
+def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
+    """Read what has not expired, and delete what has. Raises StoreFault."""
+    with database.write() as connection:
+        connection.execute("DELETE FROM binding WHERE expires_at <= ?", (now_wall_s,))
+        return [Binding(*columns) for columns in connection.execute("SELECT * FROM binding")]
+
+
+class InlineBindings:
+    """Writes each change at once: for tests, where nothing may happen later."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, binding: Binding) -> None:
+        save_bindings(self._database, {binding.key: binding})
+
+    def remove(self, key: BindingKey) -> None:
+        save_bindings(self._database, {key: None})
+
+
+class BindingWriter:
+    """The write-behind thread. put and remove never wait; close writes what is left.
+
+    Of several changes to a binding the last one is written, so what waits is never more than
+    there are bindings, however long the disk is full.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        flush_s: float = FLUSH_S,
+        retry_s: float = RETRY_S,
+        save: Callable[[Database, Changes], None] = save_bindings,
+    ) -> None:
+        self._database = database
+        self._flush_s = flush_s
+        self._retry_s = retry_s
+        self._save = save
+        self._lock = threading.Lock()
+        self._changes: Changes = {}
+        self._work = threading.Event()
+        self._closing = threading.Event()
+        self.fault: str | None = None  # why the last write failed, for /ready and metrics
+        self._thread = threading.Thread(target=self._run, name="bindings", daemon=True)
+        self._thread.start()
+
+    def put(self, binding: Binding) -> None:
+        """Keep a binding, or its new state."""
+        self._change(binding.key, binding)
+
+    def remove(self, key: BindingKey) -> None:
+        """Forget a binding."""
+        self._change(key, None)
+
+    def put_all(self, bindings: Iterable[Binding]) -> None:
+        for binding in bindings:
+            self.put(binding)
+
+    def __len__(self) -> int:
+        """Return how many changes wait."""
+        return len(self._changes)
+
+    def close(self) -> None:
+        """Write what is left and end the thread. What the disk refuses then is lost, and logged."""
+        self._closing.set()
+        self._work.set()
+        self._thread.join()
+
+    def _change(self, key: BindingKey, binding: Binding | None) -> None:
+        with self._lock:
+            self._changes[key] = binding
+        self._work.set()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._work.wait()
+            self._closing.wait(self._flush_s if self.fault is None else self._retry_s)
+            self._work.clear()
+            self._flush()
+        if self._changes and not self._flush():
+            _log.error("bindings-lost count=%d: phones will register again", len(self._changes))
+
+    def _flush(self) -> bool:
+        with self._lock:
+            changes, self._changes = self._changes, {}
+        if not changes:
+            return True
+        try:
+            self._save(self._database, changes)
+        except StoreFault as fault:
+            with self._lock:
+                self._changes = changes | self._changes  # what came meanwhile is newer
+            self._work.set()
+            if self.fault is None:
+                _log.error("bindings-not-written count=%d: %s", len(changes), fault)
+            self.fault = str(fault)
+            return False
+        if self.fault is not None:
+            _log.warning("bindings-written-again count=%d", len(changes))
+            self.fault = None
+        return True
