@@ -1,0 +1,387 @@
+"""The verbs and events of a worker's control socket: MessagePack after a 4-byte length.
+
+Both ends import it; the signalling end must stay small, so nothing here knows numpy. Structs are
+array-like (fields in order, no names): both ends are always of one version.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Literal, Protocol, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from sipcore.errors import MediaError
+from sipcore.log import logger
+from sipcore.media.quality import StreamState as StreamState  # part of what is said here
+from sipcore.media.quality import Totals as Totals
+
+Side = Literal["a", "b"]
+
+MAX_FRAME = 16 << 20
+ASK_S = 5.0  # a worker that takes longer to answer is as good as gone
+RECONNECT_S = (0.05, 1.0)
+
+log = logger(__name__)
+
+
+class Stream(Struct, frozen=True, array_like=True):
+    """One m-line of one leg. RTP at `port`, RTCP at `port + 1`; its peer has the other side."""
+
+    side: Side
+    media: int
+    port: int
+
+
+class Description(Struct, frozen=True, array_like=True):
+    """What a side said of one of its streams.
+
+    `stream` counts the call's streams in the order they were opened. `port` 0: the stream is not in
+    use. `address` "": nothing is sent there (hold). `sources` are the only addresses that the
+    stream may be latched to. `clock_rate` is in Hz; `other_rates` names the payload types that
+    differ, 0 where timestamps say nothing of arrival (telephone-event, RFC 4733 2.2).
+    """
+
+    stream: int
+    address: str
+    port: int
+    rtcp_port: int
+    sources: tuple[str, ...]
+    is_sound_expected: bool
+    clock_rate: int
+    other_rates: tuple[tuple[int, int], ...] = ()
+
+    def place(self) -> tuple[object, ...]:
+        """Return where its speaker is: a change of it is a move, nothing else is."""
+        return self.address, self.port, self.rtcp_port, self.sources
+
+
+class Open(Struct, frozen=True, array_like=True, tag="open"):
+    """Open streams, and describe those that are known. Adds to a call that is there already."""
+
+    id: int
+    call: str
+    streams: tuple[Stream, ...]
+    descriptions: tuple[Description, ...] = ()
+
+
+class Update(Struct, frozen=True, array_like=True, tag="update"):
+    """Describe streams anew. No reply."""
+
+    call: str
+    descriptions: tuple[Description, ...]
+
+
+class Close(Struct, frozen=True, array_like=True, tag="close"):
+    """End a call's streams. A call that is not there has no figures."""
+
+    id: int
+    call: str
+
+
+class List(Struct, frozen=True, array_like=True, tag="list"):
+    """Ask for every stream."""
+
+    id: int
+
+
+class Metrics(Struct, frozen=True, array_like=True, tag="metrics"):
+    """Ask for the worker's totals."""
+
+    id: int
+
+
+class Opened(Struct, frozen=True, array_like=True, tag="opened"):
+    """`taken`: ports that another program holds; `fault`: why else nothing was opened."""
+
+    id: int
+    taken: tuple[int, ...] = ()
+    fault: str = ""
+
+
+class Closed(Struct, frozen=True, array_like=True, tag="closed"):
+    id: int
+    streams: tuple[StreamState, ...]
+
+
+class Listed(Struct, frozen=True, array_like=True, tag="listed"):
+    id: int
+    calls: dict[str, tuple[StreamState, ...]]
+
+
+class Measured(Struct, frozen=True, array_like=True, tag="measured"):
+    id: int
+    totals: Totals
+
+
+class FirstPacket(Struct, frozen=True, array_like=True, tag="first"):
+    """The first genuine RTP packet of a leg came."""
+
+    call: str
+    side: Side
+
+
+class Silent(Struct, frozen=True, array_like=True, tag="silent"):
+    """A leg not on hold has sent neither RTP nor RTCP for `silent_s` seconds."""
+
+    call: str
+    side: Side
+    silent_s: float
+
+
+class Lost(Struct, frozen=True):
+    """The worker that carried the call is gone, and its sound with it. Made by the pool's end."""
+
+    call: str
+
+
+MediaEvent = FirstPacket | Silent | Lost
+OnEvent = Callable[[MediaEvent], None]
+
+Verb = Open | Update | Close | List | Metrics
+Reply = Opened | Closed | Listed | Measured
+Event = FirstPacket | Silent
+
+Message = TypeVar("Message")
+
+_encoder = msgspec.msgpack.Encoder()
+_verbs = msgspec.msgpack.Decoder(Verb)
+_answers = msgspec.msgpack.Decoder(Reply | Event)
+
+
+def write_frame(buffer: bytearray, message: Verb | Reply | Event) -> None:
+    """Append one message to `buffer`."""
+    start = len(buffer)
+    buffer += b"\0\0\0\0"
+    _encoder.encode_into(message, buffer, start + 4)
+    buffer[start : start + 4] = (len(buffer) - start - 4).to_bytes(4, "big")
+
+
+def read_verbs(buffer: bytearray) -> Iterator[Verb]:
+    """Take the whole verbs off the front of `buffer`. Raises MediaError for what is none."""
+    return _frames(buffer, _verbs)
+
+
+def read_answers(buffer: bytearray) -> Iterator[Reply | Event]:
+    """Take the whole replies and events off the front of `buffer`. Raises MediaError."""
+    return _frames(buffer, _answers)
+
+
+def _frames(buffer: bytearray, decoder: msgspec.msgpack.Decoder[Message]) -> Iterator[Message]:
+    start = 0
+    try:
+        while len(buffer) - start >= 4:
+            end = start + 4 + int.from_bytes(buffer[start : start + 4], "big")
+            if end - start > MAX_FRAME:
+                raise MediaError("control: frame too long")
+            if end > len(buffer):
+                break
+            frame = bytes(buffer[start + 4 : end])
+            start = end
+            yield decoder.decode(frame)
+    except msgspec.MsgspecError as fault:
+        raise MediaError(f"control: {fault}") from None
+    finally:
+        del buffer[:start]
+
+
+class Link(Protocol):
+    """The signalling end of one worker's control connection."""
+
+    def send(self, verb: Verb) -> None:
+        """Pass a verb on, in order, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """End the connection; `on_lost` is not called for it."""
+        ...
+
+
+OnAnswer = Callable[[Reply | Event], None]
+OnLost = Callable[[], None]
+Connect = Callable[[OnAnswer, OnLost], Awaitable[Link]]
+
+
+def unix_link(path: str) -> Connect:
+    """Return how to connect to the worker that listens at `path`. Connecting raises OSError."""
+
+    async def connect(on_answer: OnAnswer, on_lost: OnLost) -> Link:
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(lambda: _UnixLink(on_answer, on_lost), path)
+        return link
+
+    return connect
+
+
+class _UnixLink(asyncio.Protocol):
+    """Frames over a Unix socket. All verbs of one loop iteration leave in one write."""
+
+    def __init__(self, on_answer: OnAnswer, on_lost: OnLost) -> None:
+        self._on_answer = on_answer
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._out = bytearray()
+        self._in = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's own kind of it
+
+    def send(self, verb: Verb) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        write_frame(self._out, verb)
+
+    def close(self) -> None:
+        self._flush()
+        if (transport := self._transport) is not None:
+            self._transport = None
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._in += data
+        try:
+            for answer in read_answers(self._in):
+                self._on_answer(answer)
+        except MediaError:
+            if self._transport is not None:
+                self._transport.abort()  # connection_lost follows, and with it on_lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            self._on_lost()
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._out:
+            self._transport.write(bytes(self._out))
+        self._out.clear()
+
+
+class Worker:
+    """The connection to one worker: requests and their replies, and connecting again."""
+
+    def __init__(
+        self,
+        number: int,
+        connect: Connect,
+        on_event: OnEvent,
+        on_orphan: Callable[[Sequence[StreamState]], None],
+    ) -> None:
+        self.number = number
+        self.calls: set[str] = set()
+        self._connect = connect
+        self._on_event = on_event
+        self._on_orphan = on_orphan
+        self._link: Link | None = None
+        self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._unclosed: set[str] = set()  # calls that ended while the worker could not be told
+        self._numbers = count(1)
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self._link is not None
+
+    async def start(self) -> None:
+        self._connecting = asyncio.create_task(self._reach())
+        done, _ = await asyncio.wait([self._connecting], timeout=ASK_S)
+        if not done:
+            await self.stop()
+            raise MediaError(f"media worker {self.number} does not answer")
+
+    async def stop(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._connecting
+        if self._link is not None:
+            self._link.close()
+        self._drop()
+
+    def send(self, verb: Verb) -> None:
+        """Pass a verb on without waiting. Raises MediaError when the worker is gone."""
+        if self._link is None:
+            raise MediaError(f"media worker {self.number} is gone")
+        self._link.send(verb)
+
+    def close_call(self, call: str) -> None:
+        """End a call without waiting; if the worker is gone, as soon as it is there again."""
+        self.calls.discard(call)
+        if self._link is not None:
+            self._link.send(Close(0, call))
+        else:
+            self._unclosed.add(call)
+
+    async def ask(self, make: Callable[[int], Verb]) -> Reply:
+        """Send the verb that `make` makes of a request number; return its reply.
+
+        Raises MediaError when the worker is gone or does not answer within 5 s.
+        """
+        number = next(self._numbers)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
+        self.send(make(number))
+        self._asked[number] = future  # replies come through the loop, never within `send`
+        # A bare timer, not asyncio.timeout: this is in the path of every call.
+        timer = loop.call_later(ASK_S, self._give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            self._asked.pop(number, None)
+
+    async def listed(self) -> dict[str, tuple[StreamState, ...]]:
+        """Return every call that the worker carries. Raises MediaError."""
+        reply = await self.ask(List)
+        return reply.calls if isinstance(reply, Listed) else {}
+
+    async def _reach(self) -> None:
+        """Connect, however long it takes; then see what the worker carries."""
+        delay, longest = RECONNECT_S
+        while True:
+            try:
+                self._link = await self._connect(self._heard, self._lost)
+                known = set(self.calls)  # those placed from here on are not in the list
+                carried = await self.listed()
+                break
+            except (OSError, MediaError) as fault:
+                log.debug("media worker=%d not reached: %s", self.number, fault)
+                if self._link is not None:
+                    self._link.close()
+                    self._link = None
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, longest)
+        for call in known & self.calls - carried.keys():
+            self.calls.discard(call)
+            self._on_event(Lost(call))
+        for call in carried.keys() - self.calls:
+            if call in self._unclosed:
+                self.send(Close(0, call))
+            else:
+                self._on_orphan(carried[call])
+        self._unclosed.clear()
+
+    def _heard(self, answer: Reply | Event) -> None:
+        if isinstance(answer, FirstPacket | Silent):
+            self._on_event(answer)
+        elif (future := self._asked.get(answer.id)) is not None and not future.done():
+            future.set_result(answer)
+
+    def _lost(self) -> None:
+        log.warning("media worker=%d connection lost", self.number)
+        self._drop()
+        if self._connecting is None or self._connecting.done():  # else it tries again by itself
+            self._connecting = asyncio.create_task(self._reach())
+
+    def _drop(self) -> None:
+        self._link = None
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(MediaError(f"media worker {self.number} is gone"))
+
+    def _give_up(self, future: asyncio.Future[Reply]) -> None:
+        if not future.done():
+            future.set_exception(MediaError(f"media worker {self.number} does not answer"))

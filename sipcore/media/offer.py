@@ -1,0 +1,248 @@
+"""SDP in, SDP out: what one side said, told to the other side as if this relay had said it.
+
+Knows which m-lines are relayed and how one is rewritten (RFC 3264, 4566). Whether an offer may be
+made now is dialog/negotiation's; which ports are open is pool's.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+
+from sipcore.errors import BadMessage
+from sipcore.media.control import Description
+from sipcore.message.sdp import Codec, Media, Origin, Sdp, join_lines
+
+RELAYED_KINDS = ("audio", "video")
+RELAYED_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+
+# RFC 3551 6: payload types that need no a=rtpmap.
+STATIC_CODECS = {
+    0: Codec("PCMU", 8000),
+    3: Codec("GSM", 8000),
+    4: Codec("G723", 8000),
+    8: Codec("PCMA", 8000),
+    9: Codec("G722", 8000),
+    13: Codec("CN", 8000),
+    15: Codec("G728", 8000),
+    18: Codec("G729", 8000),
+    26: Codec("JPEG", 90000),
+    31: Codec("H261", 90000),
+    32: Codec("MPV", 90000),
+    34: Codec("H263", 90000),
+}
+
+# What may pass from one side to the other. A list of what is let through, not of what is held
+# back: an attribute nobody here knows may carry an address (a=candidate, a=alt, a=x-nat, ...).
+_PASSED = (
+    "b=",
+    "a=rtpmap:",
+    "a=fmtp:",
+    "a=ptime:",
+    "a=maxptime:",
+    "a=minptime:",
+    "a=framerate:",
+    "a=framesize:",
+    "a=imageattr:",
+    "a=silenceSupp:",
+    "a=quality:",
+    "a=content:",
+    "a=lang:",
+)
+_HELD = {"sendrecv": "sendonly", "recvonly": "inactive"}
+
+_OWN_CODECS = (
+    "a=rtpmap:8 PCMA/8000",
+    "a=rtpmap:0 PCMU/8000",
+    "a=rtpmap:101 telephone-event/8000",
+    "a=fmtp:101 0-16",
+    "a=ptime:20",
+    "a=sendrecv",
+)
+
+
+class Described(Struct, frozen=True):
+    """One m-line as its speaker wants it.
+
+    `address` is numeric, or empty when nothing may be sent there (hold by 0.0.0.0 or ::, RFC 3264
+    8.4). `direction` is the speaker's own view, with such a hold already folded in; it was said
+    outright where `is_direction_said`. `codecs` are in the order of preference.
+    """
+
+    is_relayed: bool
+    address: str
+    port: int
+    rtcp_port: int
+    direction: str
+    is_direction_said: bool
+    codecs: dict[int, Codec]
+
+    @property
+    def wants_media(self) -> bool:
+        """Whether the speaker wants to receive."""
+        return self.direction in ("sendrecv", "recvonly")
+
+
+class Said(Struct, frozen=True):
+    """A side's whole description by m-lines, and the address its signalling came from."""
+
+    streams: tuple[Described, ...]
+    source: str
+
+
+def read(sdp: Sdp, source: str) -> Said:
+    """Read every m-line of a description.
+
+    `source` is the address that the signalling came from: it stands in for a host name in c=, which
+    the media plane does not resolve.
+    """
+    return Said(tuple(_read_media(sdp, media, source) for media in sdp.media), source)
+
+
+def is_held(described: Sequence[Described]) -> bool:
+    """Say whether the speaker holds the other side: no m-line wants media (RFC 3264 8.4)."""
+    relayed = [one for one in described if one.is_relayed]
+    return bool(relayed) and not any(one.wants_media for one in relayed)
+
+
+def is_sound_expected(mine: Described, other: Described) -> bool:
+    """Say whether a silent `mine` is a fault: neither side holds, so its speaker ought to send."""
+    return (
+        mine.is_relayed and other.is_relayed and mine.direction == "sendrecv" and other.wants_media
+    )
+
+
+def describe(number: int, media: int, said: Said, other: Said | None) -> Description:
+    """Write one m-line of `said` for the worker that knows its stream as `number`."""
+    mine = said.streams[media] if media < len(said.streams) else None
+    if mine is None or not mine.is_relayed:
+        return Description(number, "", 0, 0, (), False, 0)
+    facing = other.streams[media] if other is not None and media < len(other.streams) else None
+    # Numbers are those of the other side's description; an answer has the same in nearly all calls.
+    codecs = (mine.codecs | facing.codecs if facing is not None else mine.codecs).items()
+    clock_rate = next((codec.clock_rate for _, codec in codecs), 8000)
+    rates = (
+        (payload_type, 0 if codec.name.lower() == "telephone-event" else codec.clock_rate)
+        for payload_type, codec in codecs
+    )
+    sources = (mine.address, said.source) if mine.address != said.source else (said.source,)
+    return Description(
+        number,
+        mine.address,
+        mine.port,
+        mine.rtcp_port,
+        tuple(filter(None, sources)),
+        facing is not None and is_sound_expected(mine, facing),
+        clock_rate,
+        tuple(pair for pair in rates if pair[1] != clock_rate),
+    )
+
+
+def align(answer: Sdp, offered: Sdp) -> Sdp:
+    """Give an answer as many m-lines as the offer had (RFC 3264 6).
+
+    Phones that leave out the m-lines they refuse are forgiven; an answer with more m-lines than the
+    offer raises BadMessage.
+    """
+    missing = len(offered.media) - len(answer.media)
+    if missing < 0:
+        raise BadMessage("answer with more m-lines than the offer", 488)
+    if not missing:
+        return answer
+    return Sdp(answer.session, answer.media + tuple(map(_refused, offered.media[-missing:])))
+
+
+class Author:
+    """Writes what this relay says to one side: one o= line for all of it (RFC 3264 8)."""
+
+    def __init__(self, session_id: str, address: str) -> None:
+        self._session_id = session_id
+        self._address = address
+        self._family = "IP6" if ":" in address else "IP4"
+        self._version = 0
+        self._last: list[str] = []
+
+    def write(self, sdp: Sdp, described: Sequence[Described], ports: Sequence[int]) -> bytes:
+        """Tell what the other side said in `sdp`, with our own ports.
+
+        `ports` has one RTP port for each m-line, 0 for one that is refused; RTCP is the next port.
+        """
+        lines = [line for line in sdp.session if line.startswith("b=")]
+        lines.append("t=0 0")
+        for media, view, port in zip(sdp.media, described, ports, strict=True):
+            lines += _write_media(media, view, port)
+        return self._finish(lines)
+
+    def propose(self, port: int) -> bytes:
+        """Offer what every phone and carrier can: G.711 and telephone-event (RFC 4733)."""
+        return self._finish(["t=0 0", f"m=audio {port} RTP/AVP 8 0 101", *_OWN_CODECS])
+
+    def _finish(self, lines: list[str]) -> bytes:
+        if lines != self._last:
+            self._version += 1
+            self._last = lines
+        origin = Origin("-", self._session_id, self._version, self._address)
+        connection = f"c=IN {self._family} {self._address}"
+        return join_lines(("v=0", origin.line(), "s=-", connection, *lines))
+
+
+def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
+    is_relayed = (
+        media.port > 0 and media.kind in RELAYED_KINDS and media.protocol in RELAYED_PROTOCOLS
+    )
+    said = media.direction or sdp.direction
+    direction = said or "sendrecv"
+    stated = media.connection or sdp.connection
+    if is_relayed and stated is None:
+        raise BadMessage("SDP without a c= line for an m-line")  # RFC 4566 5.7
+    address = _usable(stated or "", source)
+    is_null = not address and direction in _HELD
+    rtcp = media.rtcp
+    return Described(
+        is_relayed,
+        address,
+        media.port,
+        # Only the port of a=rtcp is believed: RTCP goes to the address that RTP goes to, so that a
+        # description cannot aim it at a third party.
+        rtcp[0] if rtcp else (media.port + 1) % 65536,
+        _HELD[direction] if is_null else direction,
+        is_null or said is not None,
+        _codecs(media) if is_relayed else {},
+    )
+
+
+def _codecs(media: Media) -> dict[int, Codec]:
+    mapped = media.codecs
+    types = [int(form) for form in media.formats if len(form) <= 3 and form.isdecimal()]
+    return {
+        number: codec
+        for number in types
+        if (codec := mapped.get(number) or STATIC_CODECS.get(number)) is not None
+    }
+
+
+@lru_cache(4096)
+def _usable(stated: str, source: str) -> str:
+    """Return where media may be sent: "" for a hold or a group, `source` for a host name."""
+    try:
+        address = ipaddress.ip_address(stated)
+    except ValueError:
+        return source
+    return "" if address.is_unspecified or address.is_multicast else str(address)
+
+
+def _refused(media: Media) -> Media:
+    """Refuse an m-line: port 0, its formats kept because the grammar wants one (RFC 3264 6)."""
+    line = f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}"
+    return Media((line,), media.kind, 0, 1, media.protocol, media.formats)
+
+
+def _write_media(media: Media, view: Described, port: int) -> list[str]:
+    if not port:
+        return [_refused(media).lines[0]]
+    lines = [f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"]
+    lines += [line for line in media.lines if line.startswith(_PASSED)]
+    if view.is_direction_said:
+        lines.append(f"a={view.direction}")
+    return lines

@@ -1,0 +1,121 @@
+"""What every wire offers the engine: fill the rows of a batch, send rows, aim doors.
+
+A door is one bound UDP port of a stream: 2 x row for RTP, 2 x row + 1 for RTCP.
+"""
+
+import socket
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW_BYTES = 2048
+BATCH_ROWS = 256
+
+Remote = tuple[str, int]
+
+
+class Addresses:
+    """Numbers for the addresses that doors may be latched to, so that numpy can compare them.
+
+    Only addresses that signalling named have one: a flood from everywhere adds nothing.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
+        self._uses: dict[int, int] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, text: str) -> int:
+        """Return the number of an address as the kernel writes it, -1 for one that has none."""
+        return self._numbers.get(text, -1)
+
+    def text(self, number: int) -> str:
+        """Return the address that has this number."""
+        return self._texts[number]
+
+    def hold(self, text: str) -> int:
+        """Give an address its number, or count one use more. 0 for what is no address."""
+        if not (text := canonical(text)):
+            return 0
+        number = self._numbers.get(text)
+        if number is None:
+            number = self._last = self._last + 1
+            self._numbers[text] = number
+            self._texts[number] = text
+            self._uses[number] = 0
+        self._uses[number] += 1
+        return number
+
+    def drop(self, number: int) -> None:
+        """Undo one `hold`. A number is never given to another address."""
+        if not number:
+            return
+        self._uses[number] -= 1
+        if not self._uses[number]:
+            del self._numbers[self._texts.pop(number)], self._uses[number]
+
+
+def canonical(text: str) -> str:
+    """Write an address as the kernel does; "" for what is none."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        return ""
+
+
+class Batch:
+    """What came in one go, and scratch rows for what is made here.
+
+    `data` (rows, 2048) uint8; `door`, `size`, `address`, `port` (rows,) int64. `port` is 0, and
+    `address` means nothing, where the kernel vouches for the sender: the door is connected. Else
+    `address` is its number (Addresses), -1 for an unknown one, and `senders` has it as text.
+    """
+
+    def __init__(self, rows: int = BATCH_ROWS) -> None:
+        self.data: NDArray[np.uint8] = np.zeros((rows, ROW_BYTES), np.uint8)
+        self.door: NDArray[np.int64] = np.zeros(rows, np.int64)
+        self.size: NDArray[np.int64] = np.zeros(rows, np.int64)
+        self.address: NDArray[np.int64] = np.zeros(rows, np.int64)
+        self.port: NDArray[np.int64] = np.zeros(rows, np.int64)
+        self.senders: dict[int, Remote] = {}
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+class Wire(Protocol):
+    """Sockets, or something that behaves like them. Nothing here waits or raises, but `open`."""
+
+    batch: Batch
+    is_ipv6: bool
+
+    def open(self, row: int, port: int) -> None:
+        """Bind the doors of `row` to `port` and `port + 1`. Raises OSError, and keeps neither."""
+        ...
+
+    def close(self, row: int) -> None:
+        """Unbind both doors. Nothing leaves or comes by them any more."""
+        ...
+
+    def aim(self, door: int, remote: Remote | None, *, is_latched: bool) -> None:
+        """Send to `remote` from now on, or to nobody; when latched, hear only it.
+
+        A wire that cannot shut others out goes on naming the senders.
+        """
+        ...
+
+    def receive(self) -> int:
+        """Fill the front of `batch` with what has come, door by door; return how many rows."""
+        ...
+
+    def send(
+        self, doors: NDArray[np.int64], picks: NDArray[np.int64], sizes: NDArray[np.int64]
+    ) -> int:
+        """Send `batch.data[picks[i], :sizes[i]]` by `doors[i]`; return how many would not go."""
+        ...

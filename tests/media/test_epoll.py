@@ -1,0 +1,171 @@
+"""The epoll wire on real sockets of loopback."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+from sipcore.media.wire.base import ROW_BYTES, Addresses
+from sipcore.media.wire.epoll import EpollWire
+
+PORT = 21400
+RTP, RTCP = 2, 3  # the doors of row 1
+
+
+@pytest.fixture
+def wire() -> Iterator[EpollWire]:
+    addresses = Addresses()
+    addresses.hold("127.0.0.1")
+    wire = EpollWire("127.0.0.1", addresses, rows=8)
+    wire.open(1, PORT)
+    yield wire
+    wire.shut()
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        sockets = []
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.2"):
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind((address, 0))
+            sock.settimeout(5)
+            sockets.append(sock)
+        yield sockets
+
+
+def send(wire: EpollWire, door: int, data: bytes) -> int:
+    wire.batch.data[0, : len(data)] = np.frombuffer(data, np.uint8)
+    return wire.send(np.array([door]), np.array([0]), np.array([len(data)]))
+
+
+def received(wire: EpollWire) -> list[tuple[int, bytes, int, int]]:
+    batch = wire.batch
+    return [
+        (
+            int(batch.door[at]),
+            batch.data[at, : batch.size[at]].tobytes(),
+            int(batch.address[at]) if batch.port[at] else 0,
+            int(batch.port[at]),
+        )
+        for at in range(wire.receive())
+    ]
+
+
+def test_senders_are_named_until_the_door_is_latched(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    known, _, unknown = hosts
+    known.sendto(b"one", ("127.0.0.1", PORT))
+    assert received(wire) == [(RTP, b"one", 1, known.getsockname()[1])]
+    unknown.sendto(b"two", ("127.0.0.1", PORT + 1))
+    assert received(wire) == [(RTCP, b"two", -1, unknown.getsockname()[1])]
+    assert received(wire) == []
+
+
+def test_a_latched_door_hears_only_its_remote(wire: EpollWire, hosts: list[socket.socket]) -> None:
+    known, neighbour, unknown = hosts
+    wire.aim(RTP, known.getsockname(), is_latched=True)
+    for sock in (neighbour, unknown, known):
+        sock.sendto(b"hello", ("127.0.0.1", PORT))
+    assert [one[3] for one in received(wire)] == [known.getsockname()[1]]
+    known.sendto(b"again", ("127.0.0.1", PORT))
+    assert received(wire) == [(RTP, b"again", 0, 0)]  # the kernel vouches for it
+
+
+def test_what_was_queued_before_latching_is_still_named(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    known, _, unknown = hosts
+    unknown.sendto(b"early", ("127.0.0.1", PORT))
+    wire.aim(RTP, known.getsockname(), is_latched=True)
+    known.sendto(b"late", ("127.0.0.1", PORT))
+    assert [one[2:] for one in received(wire)] == [
+        (-1, unknown.getsockname()[1]),
+        (1, known.getsockname()[1]),
+    ]
+
+
+def test_a_door_is_unlatched_and_keeps_its_port(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    known, neighbour, _ = hosts
+    wire.aim(RTP, known.getsockname(), is_latched=True)
+    wire.aim(RTP, known.getsockname(), is_latched=False)
+    neighbour.sendto(b"hello", ("127.0.0.1", PORT))
+    assert [one[3] for one in received(wire)] == [neighbour.getsockname()[1]]
+    assert send(wire, RTP, b"back") == 0
+    assert known.recvfrom(100) == (b"back", ("127.0.0.1", PORT))
+
+
+def test_sending_to_nobody_or_to_a_closed_port_hurts_nothing(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    assert send(wire, RTP, b"x") == 0
+    gone = hosts[0].getsockname()
+    hosts[0].close()
+    wire.aim(RTP, gone, is_latched=True)
+    for _ in range(4):
+        send(wire, RTP, b"x")
+        assert received(wire) == []
+
+
+def test_a_flood_at_one_door_is_taken_in_turn_and_never_more_than_fits(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    for number in range(30):
+        hosts[2].sendto(bytes([number]), ("127.0.0.1", PORT))
+    hosts[0].sendto(b"genuine", ("127.0.0.1", PORT + 1))
+    first = received(wire)
+    assert (RTCP, b"genuine", 1, hosts[0].getsockname()[1]) in first
+    found = [one for one in first if one[0] == RTP]
+    while more := received(wire):
+        assert len(more) <= 8
+        found += more
+    assert [one[1] for one in found] == [bytes([number]) for number in range(30)]
+
+
+def test_a_datagram_that_is_too_long_fills_its_row(
+    wire: EpollWire, hosts: list[socket.socket]
+) -> None:
+    hosts[0].sendto(bytes(9000), ("127.0.0.1", PORT))
+    assert len(received(wire)[0][1]) == ROW_BYTES
+
+
+def test_open_binds_both_ports_or_neither(wire: EpollWire, hosts: list[socket.socket]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", PORT + 3))
+        with pytest.raises(OSError, match="in use") as fault:
+            wire.open(2, PORT + 2)
+        assert fault.value.errno == errno.EADDRINUSE
+    wire.open(2, PORT + 2)
+    wire.close(2)
+    wire.open(3, PORT + 2)
+
+
+def test_ipv6(hosts: list[socket.socket]) -> None:
+    addresses = Addresses()
+    number = addresses.hold("0:0:0:0:0:0:0:1")
+    wire = EpollWire("::1", addresses, rows=4)
+    try:
+        wire.open(1, PORT + 10)
+    except OSError:
+        wire.shut()
+        pytest.skip("this machine has no IPv6 loopback")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as phone:
+        phone.bind(("::1", 0))
+        phone.settimeout(5)
+        phone.sendto(b"six", ("::1", PORT + 10))
+        assert received(wire) == [(RTP, b"six", number, phone.getsockname()[1])]
+        wire.aim(RTP, ("::1", phone.getsockname()[1]), is_latched=True)
+        assert send(wire, RTP, b"back") == 0
+        assert phone.recv(100) == b"back"
+        phone.sendto(b"latched", ("::1", PORT + 10))
+        phone.sendto(b"vouched", ("::1", PORT + 10))
+        wire.receive()
+        phone.sendto(b"now", ("::1", PORT + 10))
+        assert received(wire) == [(RTP, b"now", 0, 0)]
+    wire.shut()
