@@ -23,10 +23,10 @@ from sipcore.media.control import unix_link
 from sipcore.media.pool import MediaPool
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
+from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.udp import UdpTransport
-from sipcore.verbs import site_of
 from sipcore.views import Views
 
 _log = logger(__name__)
