@@ -141,6 +141,11 @@ class LocalWorkers:
 
         return connect
 
+    def lose(self, number: int = 0) -> None:
+        """Let a worker die and come back empty."""
+        self.engines[number].close(self.clock.monotonic())
+        self.links[number].on_lost()
+
     def run(self, number: int = 0) -> None:
         """Let an engine take what came, and pass its events on."""
         engine = self.engines[number]

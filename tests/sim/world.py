@@ -1,10 +1,13 @@
 """A whole node on a virtual clock and a made-up network, provisioned from deploy/demo.toml."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from sipcore.cdr.entry import Entry
 from sipcore.cdr.export import read_cdrs
 from sipcore.cdr.journal import InlineJournal
 from sipcore.cdr.record import Cdr
@@ -13,7 +16,7 @@ from sipcore.media.pool import MediaPool
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.store.sqlite import Store
-from tests.media.net import LocalWorkers, seeded
+from tests.media.net import LocalWorkers, rtp, seeded
 from tests.sim.loop import SimClock
 from tests.sim.net import Net, Place, Weather
 from tests.sim.phone import Phone
@@ -24,6 +27,18 @@ CARRIER_A: Place = ("127.0.0.10", 25080)
 CARRIER_B: Place = ("127.0.0.11", 25081)
 PBX: Place = ("127.0.0.2", 25090)
 OUTSIDE = "02188889999"
+
+
+class _NoJournal:
+    """What a dead process writes."""
+
+    fault: str | None = None
+
+    def append(self, entry: Entry) -> None:
+        pass
+
+    async def sync(self) -> None:
+        pass
 
 
 class World:
@@ -48,18 +63,40 @@ class World:
             self.ids,
             self.workers.connects,
         )
-        book = self.store.load_book()
-        bindings = self.store.inline_bindings()
-        parts = Parts(self.clock, self.ids, self.metrics, self.journal, self.media, bindings, book)
-        self.node = Node(config, parts)
+        self._config = config
         self._ticking: asyncio.TimerHandle | None = None
         self.phones: list[Phone] = []
+        self.sequence = 0
+        self.make_node()
+
+    def make_node(self) -> None:
+        """Build a node, the first or the next after a crash, on what is stored."""
+        parts = Parts(
+            self.clock,
+            self.ids,
+            self.metrics,
+            self.journal,
+            self.media,
+            self.store.inline_bindings(),
+            self.store.load_book(),
+        )
+        self.node = Node(self._config, parts)
+
+    def open_node(self) -> None:
+        """Let the node hear the network."""
+        self.node.listen(self.net.open(NODE, self.node.endpoint.receive))
+        self.node.begin()
+
+    def crash(self) -> None:
+        """Let the signalling process die: it writes and sends nothing more."""
+        self.node.endpoint.close()
+        self.node.desk.journal = _NoJournal()
+        self.node.close()
 
     async def start(self) -> None:
         self.journal.start()
         await self.media.start()
-        self.node.listen(self.net.open(NODE, self.node.endpoint.receive))
-        self.node.begin()
+        self.open_node()
         self._tick()
 
     async def stop(self) -> None:
@@ -101,8 +138,23 @@ class World:
         """Return what the journal has, in the order of ending."""
         return list(read_cdrs(self.folder / "journal", None))
 
+    def beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something beside the test."""
+        return asyncio.get_running_loop().create_task(work)
+
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def speak(self, phone: Phone, heard: bytes, seconds: float) -> None:
+        """Let a phone send a packet a second to where the SDP that it heard says."""
+        found = re.search(rb"m=audio ([0-9]+)", heard)
+        assert found is not None
+        source = (phone.place[0], phone.place[1] + 1000)
+        for _ in range(int(seconds)):
+            self.sequence += 1
+            self.workers.wires[0].deliver(source, int(found[1]), rtp(self.sequence, payload_type=8))
+            self.workers.run()
+            await asyncio.sleep(1)
 
     def bugs(self) -> float:
         """Count what met a bug: exceptions that the endpoint had to catch."""

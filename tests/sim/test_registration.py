@@ -1,0 +1,232 @@
+"""REGISTER through a whole node: who may, where, how many, how long."""
+
+from pathlib import Path
+
+from sipcore.config import parse_config
+from sipcore.message.message import Headers, Response
+from tests.sim.loop import simulate
+from tests.sim.phone import Phone
+from tests.sim.world import World, world
+from tests.store.files import DEMO, replaced
+
+BOTH = parse_config('[sip]\ndigest = ["SHA-256", "MD5"]\n')
+
+
+async def _register(phone: Phone, contact: str, **headers: str) -> Response:
+    extra: Headers = {"Contact": [contact], **{key: [value] for key, value in headers.items()}}
+    return await phone.ask(phone.new_request("REGISTER", f"sip:{phone.domain}", extra))
+
+
+def _contacts(response: Response) -> list[str]:
+    return [one.partition(";")[0] for one in response.values("Contact")]
+
+
+def test_a_wrong_password_gets_another_challenge(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            response = await here.phone("8001", "guess").register()
+            assert response.status == 401
+            assert "stale" not in response.headers["WWW-Authenticate"][0]
+            assert len(here.node.registrar) == 0
+
+    simulate(main())
+
+
+def test_an_unknown_user_is_challenged_like_a_known_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            shapes = []
+            for user in ("8001", "9999"):
+                phone = here.phone(user)
+                response = await phone.ask(phone.new_request("REGISTER", "sip:acme.example"))
+                shapes.append((response.status, len(response.headers["WWW-Authenticate"][0])))
+            assert shapes[0] == shapes[1]
+
+    simulate(main())
+
+
+def test_challenges_come_in_the_configured_order(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, config=BOTH) as here:
+            phone = here.phone("8001")
+            response = await phone.ask(phone.new_request("REGISTER", "sip:acme.example"))
+            rows = response.headers["WWW-Authenticate"]
+            assert ["SHA-256" in rows[0], "MD5" in rows[1], len(rows)] == [True, True, 2]
+            phone.password = "front-desk-8001"
+            assert (await phone.register()).status == 200
+
+    simulate(main())
+
+
+def test_a_device_has_an_order_of_its_own(tmp_path: Path) -> None:
+    own = replaced(
+        DEMO, ('password = "workshop-8002"', 'password = "workshop-8002"\n  digest = ["SHA-256"]')
+    )
+
+    async def main() -> None:
+        async with world(tmp_path, provisioning=own) as here:
+            phone = here.phone("8002", "workshop-8002")
+            assert (await phone.register()).status == 200
+            challenge = next(p for p in here.net.sent if b"WWW-Authenticate" in p.data)
+            assert b"algorithm=SHA-256" in challenge.data
+            assert b"algorithm=MD5" not in challenge.data
+
+    simulate(main())
+
+
+def test_the_long_form_of_the_user_name_signs_in_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            request = phone.new_request("REGISTER", "sip:acme.example")
+            phone.user = "8001@acme.example"
+            assert (await phone.ask(request)).status == 200
+
+    simulate(main())
+
+
+def test_a_replayed_request_is_stale(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            first = phone.new_request("REGISTER", "sip:acme.example")
+            challenge = await _ask_without_password(phone)
+            signed = phone.signed(first, challenge)
+            phone.password = ""
+            assert (await phone.ask(signed)).status == 200
+            signed.headers["Call-ID"] = ["another"]
+            again = await phone.ask(signed)
+            assert again.status == 401
+            assert "stale=true" in again.headers["WWW-Authenticate"][0]
+
+    simulate(main())
+
+
+async def _ask_without_password(phone: Phone) -> Response:
+    password, phone.password = phone.password, ""
+    response = await phone.ask(phone.new_request("REGISTER", "sip:acme.example"))
+    phone.password = password
+    return response
+
+
+def test_an_address_of_record_is_its_owners_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            request = phone.new_request("REGISTER", "sip:acme.example")
+            request.headers["To"] = ["<sip:8002@acme.example>"]
+            assert (await phone.ask(request)).status == 403
+
+    simulate(main())
+
+
+def test_five_devices_and_no_sixth_but_the_same_device_moves(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            for number in range(5):
+                own = f'<sip:8001@10.0.9.{number}>;+sip.instance="<urn:uuid:{number}>"'
+                assert (await _register(phone, own)).status == 200
+            assert (await _register(phone, "<sip:8001@10.0.9.9>")).status == 403
+            moved = await _register(phone, '<sip:8001@10.0.9.9>;+sip.instance="<urn:uuid:3>"')
+            assert moved.status == 200
+            assert len(_contacts(moved)) == 5
+            assert "<sip:8001@10.0.9.9>" in _contacts(moved)
+            assert "<sip:8001@10.0.9.3>" not in _contacts(moved)
+
+    simulate(main())
+
+
+def test_star_removes_everything_and_needs_expires_0(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = await here.desk_phone()
+            assert (await _register(phone, "*")).status == 400
+            assert (await _register(phone, "*", Expires="60")).status == 400
+            assert (await _register(phone, "*, <sip:8001@10.0.9.1>", Expires="0")).status == 400
+            assert len(here.node.registrar) == 1
+            assert (await _register(phone, "*", Expires="0")).status == 200
+            assert len(here.node.registrar) == 0
+
+    simulate(main())
+
+
+def test_too_short_is_told_the_least_and_too_long_is_cut(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            short = await _register(phone, "<sip:8001@10.0.9.1>;expires=10")
+            assert (short.status, short.first("Min-Expires")) == (423, "60")
+            long = await _register(phone, "<sip:8001@10.0.9.1>;expires=999999")
+            assert long.first("Contact") == "<sip:8001@10.0.9.1>;expires=7200"
+
+    simulate(main())
+
+
+def test_a_binding_expires_and_its_phone_does_not_ring(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller = await here.desk_phone("8002", "workshop-8002")
+            phone = here.phone("8001", "front-desk-8001")
+            await phone.register(60)
+            await here.pass_time(61)
+            talk = caller.call("8001")
+            await talk.ended.wait()
+            assert talk.status == 480
+            await here.pass_time(10)
+            assert len(here.node.registrar) == 1, "8002 alone"
+
+    simulate(main())
+
+
+def test_a_late_request_of_the_same_client_changes_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            newer = phone.new_request("REGISTER", "sip:acme.example")
+            newer.headers["CSeq"] = ["10 REGISTER"]
+            assert (await phone.ask(newer)).status == 200
+            older = phone.new_request("REGISTER", "sip:acme.example")
+            older.headers["Call-ID"] = newer.headers["Call-ID"]
+            older.headers["CSeq"] = ["5 REGISTER"]
+            assert (await phone.ask(older)).status == 500
+
+    simulate(main())
+
+
+def test_bindings_survive_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            await here.desk_phone()
+            await _restart(here)
+            assert len(here.node.registrar) == 0
+            here.node.registrar.restore(here.store.load_bindings(here.clock.wall_s()))
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await talk.answered.wait()
+            talk.hang_up()
+
+    simulate(main())
+
+
+async def _restart(here: World) -> None:
+    """Put a new node in the old one's place: nothing of its memory is left."""
+    here.crash()
+    here.make_node()
+    here.open_node()
+
+
+def test_a_pbx_that_registers_is_called_where_it_is(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            pbx = here.phone("beta-pbx", "beta-pbx-secret")
+            pbx.domain = "beta.example"
+            assert (await pbx.register()).status == 200
+            carrier = here.carrier()
+            carrier.user, carrier.domain = "02188887777", "10.0.0.1"
+            talk = carrier.call("02136413599")
+            await talk.answered.wait()
+            assert pbx.calls[0].requests[0].uri.startswith("sip:02136413599@10.0.1.")
+            talk.hang_up()
+
+    simulate(main())
