@@ -1,0 +1,170 @@
+"""What every bench under load does: a steady run for the cost, a search for the highest rate."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench import load, profile
+from bench.load import Load, Plan, Run
+from bench.node import Node, total
+from bench.report import Report
+from bench.stats import Spread, Trial, highest, spread
+
+WARM_S = 34.0  # transactions live 32 s (64 T1): from here on as many end as begin
+WINDOWS = 5
+TRIAL_S = 8.0
+LEAST_WINDOW_S = 2.0
+SETTLE_S = 20.0
+STALLS = {  # what others on the machine do to us, and we to ourselves
+    "sipcore_loop_lag_seconds": "stalls of the event loop",
+    "sipcore_journal_sync_seconds": "waits for the disk",
+}
+
+
+class Wishes(Struct, frozen=True):
+    """What was asked for on the command line. `rate` 0: the bench's own."""
+
+    seconds: float = 30.0
+    rate: int = 0
+    is_searching: bool = True
+    profile: Path | None = None
+
+
+class Subject(Struct, frozen=True):
+    """One kind of operation to measure: its words, its rates, the messages that it takes."""
+
+    bench: str
+    unit: str  # "calls"
+    rate: int
+    start: int  # the first rate of the search
+    messages_in: int  # an operation, without repeats
+    messages_out: int
+
+
+def say(words: str) -> None:
+    """Show progress, apart from the figures."""
+    print(f"[{time.strftime('%H:%M:%S')}] {words}", file=sys.stderr, flush=True)
+
+
+def steady(subject: Subject, one: Load, node: Node, wishes: Wishes, report: Report) -> Run:
+    """Load at a fixed rate; add the cost of each process to the report."""
+    rate = wishes.rate or subject.rate
+    plan = Plan(WARM_S, max(LEAST_WINDOW_S, wishes.seconds / WINDOWS), WINDOWS)
+    say(
+        f"{subject.bench}: {rate} {subject.unit}/s, {plan.warm_s:g} s to warm up, "
+        f"then {WINDOWS} windows of {plan.window_s:g} s"
+    )
+    before = node.metrics()
+    recordings: list[profile.Recording] = []
+    ran = load.run(one, rate, plan, node.pids, _profiler(subject, node, wishes, recordings))
+    for recording in recordings:
+        recording.finish()
+    node.wait_idle(SETTLE_S)
+    _report_cost(subject, ran, rate, report)
+    _report_messages(subject, ran, before, node.metrics(), report)
+    if not ran.trial.holds:
+        said = f"; SIPp: {ran.complaint}" if ran.complaint else ""
+        report.faults.append(_words(ran.trial, subject) + said)
+    return ran
+
+
+def search(subject: Subject, one: Load, node: Node, report: Report) -> int:
+    """Find the highest rate that holds; return how many operations were done on the way."""
+
+    def trial(rate: int) -> Trial:
+        ran = load.run(one, rate, Plan(TRIAL_S), node.pids)
+        node.wait_idle(SETTLE_S)
+        say(f"{subject.bench}: {_words(ran.trial, subject)}")
+        return ran.trial
+
+    say(f"{subject.bench}: the highest rate, in trials of {TRIAL_S:g} s")
+    best, trials = highest(trial, subject.start)
+    rate = best.rate if best else 0.0
+    report.figures["highest_rate"] = rate
+    report.rows.append(
+        (
+            "highest rate with < 0.1 % failed or retransmitted",
+            f"{rate:g} {subject.unit}/s ({len(trials)} trials of {TRIAL_S:g} s)",
+        )
+    )
+    return sum(one.done for one in trials)
+
+
+def _profiler(
+    subject: Subject, node: Node, wishes: Wishes, recordings: list[profile.Recording]
+) -> Callable[[float], None] | None:
+    if wishes.profile is None:
+        return None
+    folder = wishes.profile
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{subject.bench}.raw"
+    pid = node.pids["signalling"]
+    return lambda seconds: recordings.append(profile.Recording(pid, seconds, path))
+
+
+def _report_cost(subject: Subject, ran: Run, rate: int, report: Report) -> None:
+    names = [*ran.windows[0].cost] if ran.windows else []
+    report.rows.append(("rate of the steady part", f"{rate} {subject.unit}/s"))
+    for name in names:
+        found = spread(window.cost[name] for window in ran.windows)
+        report.figures[f"{name}_cpu_s_per_1000"] = found.median
+        report.rows.append((f"CPU s per 1,000 {subject.unit}: {name}", _range(found)))
+    if names:
+        noise = spread(window.cost["signalling"] for window in ran.windows).noise
+        report.figures["noise"] = noise
+    report.figures |= {
+        "steady_rate": float(rate),
+        "steady_done": float(ran.trial.done),
+        "steady_failed": float(ran.trial.failed),
+        "steady_retransmitted": float(ran.trial.retransmitted),
+    }
+    report.rows.append(
+        (
+            "done / failed / retransmitted (SIPp, all parts)",
+            f"{ran.trial.done} / {ran.trial.failed} / {ran.trial.retransmitted}",
+        )
+    )
+
+
+def _report_messages(
+    subject: Subject,
+    ran: Run,
+    before: dict[str, float],
+    after: dict[str, float],
+    report: Report,
+) -> None:
+    """What the node counted beyond the flow: repeats that it received or sent."""
+    extra = []
+    for direction, usual in (("in", subject.messages_in), ("out", subject.messages_out)):
+        label = f'direction="{direction}"'
+        seen = total(after, "sipcore_messages_total", label) - total(
+            before, "sipcore_messages_total", label
+        )
+        extra.append(int(seen - usual * ran.trial.done))
+    bad = float(total(after, "sipcore_bad_messages_total"))
+    report.figures |= {"extra_in": float(extra[0]), "extra_out": float(extra[1]), "bad": bad}
+    report.rows.append(
+        ("messages beyond the flow (node: in, out, bad)", f"{extra[0]}, {extra[1]}, {bad:g}")
+    )
+    for name, words in STALLS.items():
+        counts = [
+            total(page, f"{name}_count") - total(page, f"{name}_bucket", 'le="0.1"')
+            for page in (before, after)
+        ]
+        report.figures[f"{name}_over_100_ms"] = counts[1] - counts[0]
+        report.rows.append((f"{words} of more than 100 ms", f"{counts[1] - counts[0]:g}"))
+
+
+def _range(found: Spread) -> str:
+    return f"{found.median:.3f}  ({found.least:.3f} to {found.most:.3f})"
+
+
+def _words(trial: Trial, subject: Subject) -> str:
+    word = "holds" if trial.holds else "does not hold"
+    return (
+        f"{trial.rate:g} {subject.unit}/s {word}: began {trial.reached:.0f}/s, "
+        f"{trial.done} done, {trial.failed} failed, {trial.retransmitted} retransmitted"
+    )
