@@ -236,16 +236,19 @@ class Endpoint:
         transaction = out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
         transport.send(out.data, flow, lost)
-        self._count_out(out.data)
+        self._count_out(out)
 
-    def _count_out(self, data: bytes) -> None:
-        line = data[: data.find(b"\r\n")]
-        if line.startswith(b"SIP/"):
+    def _count_out(self, out: Send) -> None:
+        data = out.data
+        status = int(data[8:11]) if data.startswith(b"SIP/") else 0
+        if out.transaction is not None:
+            method = out.transaction.method
+        elif status:
             at = data.find(b"\r\nCSeq: ")
             method = data[at + 8 : data.find(b"\r\n", at + 8)].rpartition(b" ")[2].decode()
-            self._metrics.count_message("out", method, int(line[8:11]))
         else:
-            self._metrics.count_message("out", line.partition(b" ")[0].decode())
+            method = "ACK"
+        self._metrics.count_message("out", method, status)
 
     def _lost(self, transaction: Transaction) -> None:
         self._stack.fail(transaction, self._loop.time())
@@ -262,7 +265,7 @@ class Endpoint:
             self._stack.reply_statelessly(request, flow, 500)
 
     def _tell(self, event: Told) -> None:
-        user = event.dialog.user if isinstance(event, Within) else event.transaction.user
+        user = event.user
         if user is None:
             if isinstance(event, Within):
                 self._stack.respond(event.transaction, 481, self._loop.time())

@@ -81,7 +81,7 @@ class SignallingProcess:
             node.begin()
             gc.collect()
             gc.freeze()  # what is there now stays: the collector need not walk it again
-            gc.set_threshold(50_000, 20, 50)
+            gc.set_threshold(20_000, 10, 1000)
             views.is_open = True
             _log.info("ready node=%s", config.node.name)
             await self._stopping.wait()

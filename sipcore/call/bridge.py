@@ -195,6 +195,7 @@ async def _answer_and_talk(call: Call, won: Won) -> Ending:
     except JournalError as fault:
         _log.error("call=%s not answered: the journal is not on disk: %s", call.id, fault)
         return failed(503, "journal not on disk")
+    call.a.awaits_ack = call.is_delayed
     call.a.answer(told)
     return await talk(call, call.a, leg)
 

@@ -84,7 +84,7 @@ class Draft:
             ended_at=None if end is None else self._clock.wall_s() - late_s,
             talked_s=talked_s,
             ended_by=None if end is None else end.by,
-            sip_status=None if end is None else end.status,
+            sip_status=200 if end is None else end.status,
             q850_cause=None if end is None else end.q850,
             rule=(end.rule or None) if end else None,
             reason=(end.reason or None) if end else None,

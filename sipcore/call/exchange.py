@@ -88,6 +88,7 @@ class Exchange:
             return True
         if self._is_delayed:
             self._unacked = response
+            asker.awaits_ack = True
         else:
             other.ack(response)
             other.negotiation.step(RECEIVE_ANSWER)
@@ -117,6 +118,7 @@ class Exchange:
         except (BadMessage, MediaError):
             self._media.withdraw()
         other.ack(self._unacked, answer)
+        asker.awaits_ack = False
         self._forget()
 
     def cancel(self) -> None:

@@ -119,6 +119,8 @@ async def _ring(call: "Call", group: Group, permit: Permit, offer: bytes) -> Won
         is_heard = any(leg.is_heard for leg in group.legs)
         item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
         if item is None:
+            if not is_heard and any(leg.is_heard for leg in group.legs):
+                continue  # a 100 came meanwhile: it may ring on
             group.give_up('Q.850;cause=19;text="no answer"' if is_heard else None)
             return failed(480 if is_heard else 408, "no answer", q850=19 if is_heard else 102)
         if isinstance(item, Ending):
@@ -146,16 +148,15 @@ def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending |
         return None
     if not isinstance(event, Reply) or not isinstance(leg, CalleeLeg) or leg.is_over:
         return None
-    leg.is_heard = True
     status = event.response.status
-    if status == 100 or event.transaction is not leg.transaction:
+    if event.transaction is not leg.transaction:
         return None
     if status < 200:
         _progress(call, group, leg, event)
         return None
     if status < 300:
         return _won(group, leg, event)
-    leg.is_over = True
+    leg.leave()
     group.refusals.append(_refusal(leg, event))
     if status >= 600:
         group.give_up()

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 from sipcore.call.ending import Ending
@@ -38,6 +39,7 @@ class Leg:
         self.dialog: Dialog | None = None
         self.negotiation = Negotiation()
         self.is_over = False
+        self.awaits_ack = False  # somebody waits for what an ACK carries
         self._notify = notify
         self._contact_user = contact_user
         self._is_unacked = False
@@ -49,6 +51,8 @@ class Leg:
             self._is_unacked = False
             if self._bye_owed is not None:
                 self._send_bye(self._bye_owed)
+            if isinstance(event, Acked) and not self.awaits_ack:
+                return
         if not self.is_over:
             self._notify(self, event)
         elif isinstance(event, Within):
@@ -97,16 +101,21 @@ class Leg:
 
     def bye(self, reason: str | None = None) -> None:
         """End the dialog: BYE, once the peer has acknowledged our 2xx."""
-        self.is_over = True
+        self.leave()
         headers: Headers = {"Reason": [reason]} if reason else {}
         if self._is_unacked:
             self._bye_owed = headers
         else:
             self._send_bye(headers)
 
+    def leave(self) -> None:
+        """Be over: from now on the leg cleans up by itself, and the call is let go."""
+        self.is_over = True
+        self._notify = _nobody
+
     def close(self) -> None:
         """The peer has ended the dialog."""
-        self.is_over = True
+        self.leave()
         if self.dialog is not None:
             self.endpoint.end(self.dialog)
 
@@ -126,7 +135,7 @@ class Leg:
             return
         if event.dialog is not None:
             self._end_fork(event.dialog, event.response)
-        elif self.dialog is not None and event.transaction.request.to.tag:
+        elif self.dialog is not None and event.request.to.tag:
             self.ack(event.response)  # of a re-INVITE that our BYE overtook
 
     def _end_fork(self, dialog: Dialog, response: Response) -> None:
@@ -135,6 +144,10 @@ class Leg:
         self.endpoint.ack(dialog, response.cseq.number, hop)
         self.endpoint.request(dialog.request("BYE"), hop, None)
         self.endpoint.end(dialog)
+
+
+def _nobody(leg: Leg, event: Told) -> None:
+    """Take the events of a leg that has left its call."""
 
 
 class CallerLeg(Leg):
@@ -162,7 +175,7 @@ class CallerLeg(Leg):
 
     def refuse(self, status: int, headers: Headers | None = None) -> None:
         """Refuse the call, if it has no final answer yet."""
-        self.is_over = True
+        self.leave()
         self.endpoint.respond(self.transaction, status, headers)
 
 
@@ -181,21 +194,19 @@ class CalleeLeg(Leg):
         self.transaction = endpoint.request(request, hop, self)
 
     def feed(self, event: Told) -> None:
-        """Take an event; an answer of one more fork is ended at once."""
-        is_extra = (
-            isinstance(event, Reply)
-            and self.dialog is not None
-            and event.transaction is self.transaction
-            and event.dialog is not self.dialog
-        )
-        if is_extra and isinstance(event, Reply):
-            self._late_reply(event)
-        else:
-            super().feed(event)
+        """Take an event. 100 wakes nobody; an answer of one more fork is ended at once."""
+        if isinstance(event, Reply) and event.transaction is self.transaction:
+            self.is_heard = True
+            if event.response.status == 100:
+                return
+            if self.dialog is not None and event.dialog is not self.dialog:
+                self._late_reply(event)
+                return
+        super().feed(event)
 
     def cancel(self, reason: str | None = None) -> None:
         """Give up on it: CANCEL if it may still be answered; an answer in spite of it is ended."""
-        self.is_over = True
+        self.leave()
         self.endpoint.cancel(self.transaction, reason)
 
     def confirm(self, dialog: Dialog, response: Response) -> None:
@@ -206,8 +217,12 @@ class CalleeLeg(Leg):
 
 def is_behind_nat(uri: Uri, flow: Flow) -> bool:
     """Tell whether a Contact names a private address that its message did not come from."""
+    return uri.address != flow.remote_address and _is_private(uri.address)
+
+
+@lru_cache(4096)
+def _is_private(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(uri.address)
+        return ipaddress.ip_address(host).is_private
     except ValueError:
         return False
-    return address.is_private and str(address) != flow.remote_address

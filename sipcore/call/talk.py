@@ -154,8 +154,9 @@ class _Talk:
         ]
         if len(fresh) == 2:
             return self._inferred("both sides silent", max(fresh))
-        self._doubted = self._legs[silent.side]
-        self.ask_at = now + SILENCE_SLACK_S  # the other side may be found silent a moment later
+        if self.ask_at is None:  # told again, it is asked no later
+            self._doubted = self._legs[silent.side]
+            self.ask_at = now + SILENCE_SLACK_S  # the other may be found silent a moment later
         return None
 
     def ask(self) -> None:

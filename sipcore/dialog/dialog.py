@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from sipcore.message.address import parse_address
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
@@ -32,7 +33,7 @@ class Dialog:
         self.remote = remote
         self.local_tag, self.remote_tag = tags
         self.local_number = 0
-        self.remote_number = 0
+        self.remote_number = -1  # none heard yet; 0 is a number (RFC 3261 12.1.2)
         self.route_set: list[str] = []
         self.peer_contact = ""
         self.flow = flow
@@ -44,7 +45,7 @@ class Dialog:
     def of_server(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
         """Begin as the one who was called (12.1.1)."""
         to = request.headers["To"][0]
-        local = to if "tag=" in to else f"{to};tag={local_tag}"
+        local = f"{to};tag={local_tag}" if request.to.tag is None else to
         tags = (local_tag, request.from_.tag or "")
         dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
         dialog.remote_number = request.cseq.number
@@ -92,8 +93,9 @@ class Dialog:
 
     def _build(self, method: str, number: int, extra: Headers | None, body: bytes) -> Request:
         uri, route = self.peer_contact, self.route_set
-        if route and ";lr" not in route[0]:  # a strict router of RFC 2543 days
-            uri, route = _bare(route[0]), [*route[1:], f"<{self.peer_contact}>"]
+        if route and "lr" not in (first := parse_address(route[0]).uri).params:
+            # a strict router of RFC 2543 days
+            uri, route = str(first), [*route[1:], f"<{self.peer_contact}>"]
         headers: Headers = {
             "Via": [],
             "Max-Forwards": [str(MAX_FORWARDS)],
@@ -110,8 +112,4 @@ class Dialog:
 
     def next_hop(self) -> str:
         """Return the URI that the next request is sent to: the first route, else the target."""
-        return _bare(self.route_set[0]) if self.route_set else self.peer_contact
-
-
-def _bare(route: str) -> str:
-    return route[route.find("<") + 1 : route.rfind(">")] if "<" in route else route
+        return str(parse_address(self.route_set[0]).uri) if self.route_set else self.peer_contact

@@ -10,6 +10,14 @@ from sipcore.message.flow import Flow
 from sipcore.message.message import Request, Response
 
 
+class User(Protocol):
+    """Who owns a transaction or a dialog, and is told what becomes of it."""
+
+    def feed(self, event: "Told") -> None:
+        """Take note; never wait, never raise."""
+        ...
+
+
 class Send(Struct):
     """Bytes for the network. `transaction` is told if they cannot go."""
 
@@ -28,6 +36,7 @@ class Arrival(Struct):
 class Within(Struct):
     """A request within a dialog; `transaction` waits for the answer."""
 
+    user: User | None
     dialog: Dialog
     transaction: Transaction
     request: Request
@@ -40,7 +49,9 @@ class Reply(Struct):
     (RFC 3261 8.1.3.1).
     """
 
+    user: User | None
     transaction: Transaction
+    request: Request
     response: Response
     dialog: Dialog | None = None
     is_local: bool = False
@@ -49,6 +60,7 @@ class Reply(Struct):
 class Acked(Struct):
     """The ACK of our 2xx came; it may carry an SDP answer."""
 
+    user: User | None
     transaction: Transaction
     request: Request
 
@@ -56,23 +68,17 @@ class Acked(Struct):
 class Unacked(Struct):
     """Our 2xx was never acknowledged: the call must be ended (RFC 3261 13.3.1.4)."""
 
+    user: User | None
     transaction: Transaction
 
 
 class Cancelled(Struct):
     """CANCEL came for an INVITE that has no final answer yet; its own 200 has gone."""
 
+    user: User | None
     transaction: Transaction
     request: Request
 
 
 Told = Within | Reply | Acked | Unacked | Cancelled
 Event = Arrival | Told
-
-
-class User(Protocol):
-    """Who owns a transaction or a dialog, and is told what becomes of it."""
-
-    def feed(self, event: Told) -> None:
-        """Take note; never wait, never raise."""
-        ...

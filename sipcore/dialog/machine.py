@@ -33,7 +33,7 @@ class Owner(Protocol):
 
     def tell(self, transaction: Transaction, message: Request | Response) -> None: ...
 
-    def tell_failed(self, transaction: Transaction, before: str, word: str) -> None: ...
+    def tell_failed(self, transaction: Transaction, word: str) -> None: ...
 
     def forget(self, transaction: Transaction) -> None: ...
 
@@ -51,7 +51,7 @@ class Machine:
             SETTLE: self._settle,
             REPEAT: self.repeat,
             LINGER: self._linger,
-            EXPECT: self._expect,
+            EXPECT: self.expect,
         }
 
     def feed(
@@ -62,7 +62,6 @@ class Machine:
         if row is None:
             self.absorbed[f"{transaction.state} {word}"] += 1
             return False
-        before = transaction.state
         transaction.state, actions = row
         for action in actions:
             if action in self._acts:
@@ -70,8 +69,9 @@ class Machine:
             elif action == RESEND:
                 self._resend(transaction, word, now)
             elif action == FAIL:
-                self._owner.tell_failed(transaction, before, word)
-            elif message is not None:
+                self._owner.tell_failed(transaction, word)
+            else:
+                assert message is not None, "only what came or is given has these actions"
                 self._hand_on(transaction, action, message)
         if transaction.state == TERMINATED:
             self._settle(transaction, now)
@@ -97,7 +97,7 @@ class Machine:
         if not transaction.flow.is_reliable or transaction.state == ACCEPTED:
             transaction.interval_s = self._timing.t1_s
             self._set_retry(transaction, now)
-        self._expect(transaction, now)
+        self.expect(transaction, now)
 
     def _hand_on(self, transaction: Transaction, action: str, message: Request | Response) -> None:
         if action == TELL:
@@ -105,13 +105,14 @@ class Machine:
         elif action == SEND:
             transaction.kept = message.to_bytes()
             self._out.append(Send(transaction.kept, transaction.flow, transaction))
-        elif action == SEND_ACK and isinstance(message, Response):
-            ack = ack_for(transaction.request, message)
-            self._out.append(Send(ack.to_bytes(), transaction.flow))
+        else:
+            assert action == SEND_ACK
+            assert isinstance(message, Response)
+            transaction.kept = ack_for(transaction.request, message).to_bytes()
+            self._out.append(Send(transaction.kept, transaction.flow))
 
     def _resend(self, transaction: Transaction, word: str, now: float) -> None:
-        if transaction.kept:
-            self._out.append(Send(transaction.kept, transaction.flow, transaction))
+        self._out.append(Send(transaction.kept, transaction.flow, transaction))
         if word != RETRY:
             return
         if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == tables.PROCEEDING:
@@ -134,9 +135,8 @@ class Machine:
             transaction.deadline.cancel()
             transaction.deadline = None
 
-    def _expect(self, transaction: Transaction, now: float) -> None:
-        if transaction.deadline is not None:
-            transaction.deadline.cancel()
+    def expect(self, transaction: Transaction, now: float) -> None:
+        """Set the timeout alone; none is set before."""
         at = now + self._timing.timeout_s
         transaction.deadline = self._timers.add(at, (transaction, TIMEOUT))
 

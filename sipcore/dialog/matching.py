@@ -1,8 +1,12 @@
 """Which transaction a message belongs to (RFC 3261 17.1.3, 17.2.3), and the requests that follow
 from one already sent: ACK and CANCEL."""
 
+import contextlib
+import zlib
+
+from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
-from sipcore.message.message import Headers, Message, Request, Response
+from sipcore.message.message import Headers, Message, Request, Response, response_to
 from sipcore.message.values import Via, split_commas
 
 COOKIE = "z9hG4bK"
@@ -86,6 +90,21 @@ def reply_flow(message: Message, flow: Flow) -> Flow:
     if port == flow.remote_port:
         return flow
     return Flow(flow.transport, flow.local_address, flow.local_port, flow.remote_address, port)
+
+
+def refusal_of(request: Request, flow: Flow, status: int) -> tuple[Response, Flow]:
+    """Begin the answer to a broken request, and tell where it goes.
+
+    An unreadable Via goes back as it came, to where it came from. Raises BadMessage without a Via
+    or a CSeq to copy: nobody could tell what the answer answers.
+    """
+    have = request.headers
+    if "Via" not in have or not have.get("CSeq", ["\x80"])[0].isascii():
+        raise BadMessage("no Via or no CSeq to answer to")
+    with contextlib.suppress(BadMessage):
+        stamp_via(request, flow)
+        flow = reply_flow(request, flow)
+    return response_to(request, status, f"{zlib.crc32(request.to_bytes()):08x}"), flow
 
 
 def _plain(host: str) -> str:

@@ -23,7 +23,6 @@ from sipcore.dialog.events import (
 )
 from sipcore.dialog.machine import Machine
 from sipcore.dialog.tables import (
-    ACCEPTED,
     ACK,
     CALLING,
     CANCELLED,
@@ -36,12 +35,11 @@ from sipcore.dialog.tables import (
     REQUEST,
     S1XX,
     S2XX,
-    Table,
     word_of,
 )
 from sipcore.dialog.transaction import Timing, Transaction
 from sipcore.message.flow import Flow, Hop
-from sipcore.message.message import Headers, Request, Response, response_to
+from sipcore.message.message import NO_REQUEST, Headers, Request, Response, response_to
 
 MOST_MERGED = 100_000
 
@@ -53,8 +51,11 @@ class Stack:
     16.3). Nothing here waits: call poll() until it returns None after every call that takes `now`.
     """
 
-    def __init__(self, token: Callable[[int], str], timing: Timing | None = None) -> None:
+    def __init__(
+        self, token: Callable[[int], str], timing: Timing | None = None, most: int = MOST_MERGED
+    ) -> None:
         self._token = token
+        self._most_merged = most
         self._mark = f"{matching.COOKIE}{token(8)}"
         self._clients: dict[tuple[str, ...], Transaction] = {}
         self._servers: dict[tuple[str, ...], Transaction] = {}
@@ -82,7 +83,7 @@ class Stack:
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
         transaction = self._clients.get(matching.client_key(response))
-        if transaction is None or len(response.headers["Via"]) > 1:  # 8.1.3.3
+        if transaction is None or len(response.values("Via")) > 1:  # 8.1.3.3
             self.absorbed["stray response"] += 1
             return
         self._machine.feed(transaction, word_of(response.status, is_ours=False), response, now)
@@ -108,7 +109,7 @@ class Stack:
         self.reply_statelessly(cancel, flow, 200, tag=transaction.tag)
         if not transaction.is_answered and not transaction.cancelling:
             transaction.cancelling = "sent"
-            self._out.append(Cancelled(transaction, cancel))
+            self._out.append(Cancelled(transaction.user, transaction, cancel))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
         tag = request.to.tag
@@ -127,7 +128,7 @@ class Stack:
         dialog.flow = flow
         if request.method in ("INVITE", "UPDATE"):
             dialog.learn_target(request)
-        self._out.append(Within(dialog, transaction, request))
+        self._out.append(Within(dialog.user, dialog, transaction, request))
 
     def _receive_outside(self, request: Request, flow: Flow) -> None:
         is_ours = any(self._mark in via for via in request.headers["Via"])
@@ -142,7 +143,7 @@ class Stack:
         """Open the server transaction of an Arrival. An INVITE gets its 100 at once."""
         transaction = self._open_server(request, flow, self._token(16), now)
         transaction.user = user
-        if len(self._merged) < MOST_MERGED:
+        if len(self._merged) < self._most_merged:
             transaction.merge_key = matching.merge_key(request)
             self._merged[transaction.merge_key] = transaction
         return transaction
@@ -158,6 +159,7 @@ class Stack:
     def end(self, dialog: Dialog) -> None:
         """Forget a dialog; later requests within it get 481."""
         self.dialogs.pop(dialog.key, None)
+        dialog.user = None
 
     def respond(
         self,
@@ -179,7 +181,12 @@ class Stack:
             self._unmerge(transaction)
             if transaction.is_invite:
                 self._conclude(transaction, word)
-        return self._machine.feed(transaction, word, response, now)
+        is_sent = self._machine.feed(transaction, word, response, now)
+        if word != S1XX:  # what lingers is small
+            transaction.request = NO_REQUEST
+            if word != S2XX or not transaction.is_invite:
+                transaction.user = None
+        return is_sent
 
     def reply_statelessly(
         self,
@@ -200,19 +207,20 @@ class Stack:
     def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
         """Answer a request that validate() refused, as far as its fields can be copied.
 
-        Raises BadMessage or KeyError where not even Via and To can be: then it gets nothing.
+        Raises BadMessage where that is not enough: then it gets nothing.
         """
-        matching.stamp_via(request, flow)
-        response = response_to(request, status, f"{zlib.crc32(request.to_bytes()):08x}")
+        response, back = matching.refusal_of(request, flow, status)
         response.reason = f"{response.reason} - {reason}"
-        self._out.append(Send(response.to_bytes(), matching.reply_flow(request, flow)))
+        self._out.append(Send(response.to_bytes(), back))
 
     def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
         """Send a request that is no ACK; its replies name the transaction returned."""
         branch = f"{self._mark}{self._token(16)}"
         request.headers["Via"] = [hop.via(branch)]
         table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
-        return self._open_client(table, branch, request, hop.flow, user, now)
+        transaction = Transaction(table, (branch, request.method), request, hop.flow, "")
+        transaction.user = user
+        return self._open_client(transaction, now)
 
     def ack(
         self,
@@ -280,24 +288,27 @@ class Stack:
         """Turn a message that passed the tables into an event."""
         if isinstance(message, Request):  # only an ACK is told of a server transaction
             self._forget_ack(transaction)
-            self._out.append(Acked(transaction, message))
+            self._out.append(Acked(transaction.user, transaction, message))
+            transaction.user = None
             return
-        dialog = self._dialog_of(transaction, message)
-        if dialog is not None and dialog.ack is not None and message.status >= 200:
-            number, data, flow = dialog.ack
-            if number == message.cseq.number:  # a repeated 2xx: the ACK was lost (13.2.2.4)
-                self._out.append(Send(data, flow))
-                return
-        self._out.append(Reply(transaction, message, dialog))
+        if message.status >= 200 and (ack := self._ack_sent(transaction, message)) is not None:
+            self._out.append(ack)
+        else:
+            dialog = self._dialog_of(transaction, message)
+            user, request = transaction.user, transaction.request
+            self._out.append(Reply(user, transaction, request, message, dialog))
+            if message.status >= 200:
+                self._slim(transaction, message.status)
 
-    def tell_failed(self, transaction: Transaction, before: str, word: str) -> None:
+    def tell_failed(self, transaction: Transaction, word: str) -> None:
         """Tell that nobody answered, in the shape of a response (8.1.3.1), or acknowledged."""
         if transaction.is_client:
             self._end_early(transaction)
             response = response_to(transaction.request, 503 if word == ERROR else 408, "local")
-            self._out.append(Reply(transaction, response, is_local=True))
-        elif before == ACCEPTED:
-            self._out.append(Unacked(transaction))
+            user, request = transaction.user, transaction.request
+            self._out.append(Reply(user, transaction, request, response, is_local=True))
+        else:
+            self._out.append(Unacked(transaction.user, transaction))
 
     def forget(self, transaction: Transaction) -> None:
         """Let a transaction go that has ended."""
@@ -309,8 +320,20 @@ class Stack:
         else:
             self._servers.pop(transaction.key, None)
         transaction.dialogs = []
+        transaction.user = None
+        transaction.request = NO_REQUEST
 
     # Inside
+
+    def _slim(self, transaction: Transaction, status: int) -> None:
+        """Let go what a client transaction does not need while it lingers: it does for 32 s.
+
+        An INVITE that was accepted still makes dialogs of other forks' answers.
+        """
+        if transaction.is_invite and status < 300:
+            transaction.request.body = transaction.kept = b""
+        else:
+            transaction.request, transaction.user = NO_REQUEST, None
 
     def _open_server(self, request: Request, flow: Flow, tag: str, now: float) -> Transaction:
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
@@ -319,29 +342,22 @@ class Stack:
         transaction = self._servers[key] = Transaction(table, key, request, reply, tag)
         if transaction.is_invite:
             self._machine.feed(transaction, S1XX, response_to(request, 100), now)
+        else:
+            self._machine.expect(transaction, now)
         return transaction
 
-    def _open_client(
-        self,
-        table: Table,
-        branch: str,
-        request: Request,
-        flow: Flow,
-        user: User | None,
-        now: float,
-    ) -> Transaction:
-        transaction = Transaction(table, (branch, request.method), request, flow, "")
-        transaction.user = user
-        transaction.kept = request.to_bytes()
+    def _open_client(self, transaction: Transaction, now: float) -> Transaction:
+        transaction.kept = transaction.request.to_bytes()
         self._clients[transaction.key] = transaction
-        self._out.append(Send(transaction.kept, flow, transaction))
+        self._out.append(Send(transaction.kept, transaction.flow, transaction))
         self._machine.repeat(transaction, now)
         return transaction
 
     def _send_cancel(self, invite: Transaction, now: float) -> None:
         invite.cancelling = "sent"
         cancel = matching.cancel_for(invite.request, invite.cancel_reason)
-        self._open_client(NON_INVITE_CLIENT, invite.key[0], cancel, invite.flow, None, now)
+        key = (invite.key[0], "CANCEL")
+        self._open_client(Transaction(NON_INVITE_CLIENT, key, cancel, invite.flow, ""), now)
         self._machine.feed(invite, CANCELLED, None, now)
 
     def _conclude(self, transaction: Transaction, word: str) -> None:
@@ -357,6 +373,15 @@ class Stack:
             for dialog in transaction.dialogs:
                 self.end(dialog)
             transaction.dialogs = []
+
+    def _ack_sent(self, transaction: Transaction, response: Response) -> Send | None:
+        """Return the ACK that a repeated 2xx did not get (13.2.2.4), its dialog over or not."""
+        tag, number = response.to.tag, response.cseq.number
+        live = self.dialogs.get((transaction.request.from_.tag or "", tag or ""))
+        for dialog in transaction.dialogs if live is None else (live,):
+            if dialog.remote_tag == tag and dialog.ack is not None and dialog.ack[0] == number:
+                return Send(dialog.ack[1], dialog.ack[2])
+        return None
 
     def _dialog_of(self, transaction: Transaction, response: Response) -> Dialog | None:
         """Find or begin the dialog that a response to an INVITE belongs to."""

@@ -37,7 +37,7 @@ SETTLE: Final = "settle"  # stop retry and timeout
 REPEAT: Final = "repeat"  # set retry and timeout: nobody may have heard
 LINGER: Final = "linger"  # stop retry and timeout, stay for stragglers
 EXPECT: Final = "expect"  # set the timeout alone
-SEND_ACK: Final = "send-ack"  # for a final response that is no 2xx (17.1.1.3)
+SEND_ACK: Final = "send-ack"  # for a final response that is no 2xx (17.1.1.3), and keep it
 TELL: Final = "tell"  # our user, the message at hand
 FAIL: Final = "fail"  # tell our user that nothing came
 
@@ -65,7 +65,7 @@ INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5; ACCEPTED: RFC 6026 7.2
     (PROCEEDING, TIMEOUT): (TERMINATED, (FAIL,)),  # the CANCEL had no effect (9.1)
     (ACCEPTED, R2XX): (ACCEPTED, (TELL,)),
     (ACCEPTED, LINGERED): (TERMINATED, ()),
-    (COMPLETED, R3XX): (COMPLETED, (SEND_ACK,)),
+    (COMPLETED, R3XX): (COMPLETED, (RESEND,)),  # the ACK
     (COMPLETED, LINGERED): (TERMINATED, ()),
 }
 

@@ -5,10 +5,12 @@ import re
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
+from sipcore.message.memory import remembered
 from sipcore.message.uri import Uri
 from sipcore.message.values import Params, format_params, parse_params, quote, unquote
 
-_NAME_ADDR = re.compile(r'[ \t]*(?:("(?:[^"\\]|\\.)*")|([^"<>]*?))[ \t]*<([^<> \t]*)>')
+# Possessive throughout: what has matched is never tried again, so hostile text costs its length.
+_NAME_ADDR = re.compile(r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>]*+))<([^<> \t]*+)>')
 
 
 class Address(Struct, frozen=True):
@@ -30,6 +32,7 @@ class Address(Struct, frozen=True):
         return f"{name}<{self.uri}>{format_params(self.params)}"
 
 
+@remembered
 def parse_address(text: str) -> Address:
     """Read one address with its parameters. Raises BadMessage.
 
@@ -39,7 +42,7 @@ def parse_address(text: str) -> Address:
     match = _NAME_ADDR.match(text)
     if match is not None:
         quoted, bare, uri = match.groups()
-        display = unquote(quoted) if quoted else bare
+        display = unquote(quoted) if quoted else bare.rstrip(" \t")
         rest = text[match.end() :]
     else:
         uri, semicolon, rest = text.strip(" \t").partition(";")

@@ -125,7 +125,8 @@ class Nonces:
         return True
 
     def _mac(self, head: str, source: str) -> str:
-        return hmac.digest(self._key, f"{head}{source}".encode(), "sha256").hex()[:32]
+        said = f"{head}{source}".encode("utf-8", "surrogateescape")
+        return hmac.digest(self._key, said, "sha256").hex()[:32]
 
 
 def challenge(algorithm: str, realm: str, nonce: str, *, is_stale: bool = False) -> str:

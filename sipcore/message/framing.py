@@ -8,7 +8,8 @@ from sipcore.message.parse import MOST_BODY_BYTES, MOST_HEAD_BYTES
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 _LENGTH = re.compile(
-    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([0-9]{1,9})[ \t]*(?=\r\n)", re.IGNORECASE
+    rb"\r\n(?:content-length|l)[ \t]*+:(?:[ \t]|\r\n[ \t])*+([0-9]{1,9})[ \t]*+(?=\r\n(?![ \t]))",
+    re.IGNORECASE,
 )
 
 
@@ -18,6 +19,7 @@ class Framer:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
+        self._size = 0  # of the message whose head is whole; 0 before that
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what came; return the whole messages, PING for each double CRLF between them.
@@ -32,6 +34,8 @@ class Framer:
 
     def _next(self) -> bytes | None:
         buffer = self._buffer
+        if self._size:
+            return self._take() if len(buffer) >= self._size else None
         if buffer[:2] == b"\r\n":
             if buffer[:4] == PING:
                 del buffer[:4]
@@ -48,16 +52,16 @@ class Framer:
             return None
         if end > MOST_HEAD_BYTES:
             raise BadMessage("head too large", 513)
-        match = _LENGTH.search(buffer, 0, end + 2)
-        if match is None:
-            raise BadMessage("no Content-Length on a stream")
-        size = end + 4 + int(match[1])
-        if int(match[1]) > MOST_BODY_BYTES:
+        found = _LENGTH.findall(buffer, 0, end + 4)
+        if len(found) != 1:
+            raise BadMessage("no Content-Length on a stream, or several")
+        if int(found[0]) > MOST_BODY_BYTES:
             raise BadMessage("body too large", 513)
-        if len(buffer) < size:
-            self._searched = end
-            return None
-        message = bytes(buffer[:size])
-        del buffer[:size]
-        self._searched = 0
+        self._size = end + 4 + int(found[0])
+        return self._next()
+
+    def _take(self) -> bytes:
+        message = bytes(self._buffer[: self._size])
+        del self._buffer[: self._size]
+        self._searched = self._size = 0
         return message

@@ -20,7 +20,7 @@ class Message:
     A view that meets broken text raises BadMessage.
     """
 
-    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
+    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "headers")
 
     def __init__(self, headers: Headers, body: bytes = b"") -> None:
         self.headers = headers
@@ -28,6 +28,7 @@ class Message:
         self._via: Via | None = None
         self._from: Address | None = None
         self._to: Address | None = None
+        self._contact: Address | None = None
         self._cseq: CSeq | None = None
 
     def first(self, name: str) -> str | None:
@@ -44,7 +45,8 @@ class Message:
 
     def tokens(self, name: str) -> list[str]:
         """Return option tags or methods: Require, Supported, Allow."""
-        return [token.strip() for row in self.headers.get(name, ()) for token in row.split(",")]
+        tokens = (token.strip() for row in self.headers.get(name, ()) for token in row.split(","))
+        return [token for token in tokens if token]
 
     def addresses(self, name: str) -> list[Address]:
         """Return the addresses of Contact, Route, Record-Route, P-Asserted-Identity and so on."""
@@ -82,8 +84,11 @@ class Message:
     @property
     def contact(self) -> Address | None:
         """The one Contact of a dialog; None where there is none or several."""
-        values = self.values("Contact")
-        return parse_address(values[0]) if len(values) == 1 and values[0] != "*" else None
+        if self._contact is None:
+            values = self.values("Contact")
+            if len(values) == 1 and values[0] != "*":
+                self._contact = parse_address(values[0])
+        return self._contact
 
     @property
     def content_type(self) -> str:
@@ -168,6 +173,9 @@ class Response(Message):
         return f"<{self.status} {self.reason}>"
 
 
+NO_REQUEST = Request("", "", {})  # in the place of one that has been let go
+
+
 def response_to(request: Request, status: int, to_tag: str | None = None) -> Response:
     """Begin a response (RFC 3261 8.2.6.2): Via, From, To, Call-ID, CSeq, Record-Route copied.
 
@@ -177,10 +185,17 @@ def response_to(request: Request, status: int, to_tag: str | None = None) -> Res
     headers: Headers = {
         name: have[name] for name in ("Via", "From", "To", "Call-ID", "CSeq") if name in have
     }
-    if to_tag is not None and "tag=" not in headers["To"][0]:
+    if to_tag is not None and "To" in headers and not _has_tag(request):
         headers["To"] = [f"{headers['To'][0]};tag={to_tag}"]
     if 100 < status < 300 and "Record-Route" in have:
         headers["Record-Route"] = have["Record-Route"]
     if status == 100 and "Timestamp" in have:
         headers["Timestamp"] = have["Timestamp"]
     return Response(status, headers)
+
+
+def _has_tag(request: Request) -> bool:
+    try:
+        return request.to.tag is not None
+    except BadMessage:  # it is answered all the same, its To copied as it is
+        return False

@@ -18,7 +18,7 @@ MOST_FIELDS = 256
 MOST_MAX_FORWARDS = 255
 
 _STATUS_LINE = re.compile(r"SIP/2\.0 +([0-9]+)(?: (.*))?", re.IGNORECASE)
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 
 
@@ -27,25 +27,33 @@ def parse(data: bytes) -> Request | Response:
 
     Octets after Content-Length are dropped (RFC 3261 18.3). Raises BadMessage if it is no SIP.
     """
+    if data[:1] == b"\r":
+        data = data.lstrip(b"\r\n")  # before a start line (7.5)
     head, blank, body = data.partition(b"\r\n\r\n")
     if len(head) > MOST_HEAD_BYTES:
         raise BadMessage("head too large", 513)
-    if not blank:
+    if not blank and not head.endswith(b"\r\n"):  # RFC 4475 3.1.2.15 forgets the empty line
         raise BadMessage("no empty line after the head")
-    text = head.decode("utf-8", "surrogateescape").lstrip("\r\n")
-    if "\0" in text:
-        raise BadMessage("zero byte in the head")
+    text = head.decode("utf-8", "surrogateescape")
+    _refuse_controls(text)
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     start_line, _, rest = text.partition("\r\n")
-    message = _start(start_line, _split(rest))
-    length = message.first("Content-Length")
-    if length is not None:
-        message.headers.pop("Content-Length")
-        message.body = _cut(body, length)
-    else:
-        message.body = body
+    message = _start(start_line, _split(rest.removesuffix("\r\n")))
+    message.body = _cut(message.headers, body)
     return message
+
+
+def _refuse_controls(text: str) -> None:
+    """Refuse what others may take for the end of a line or of a text: a bare CR, LF or NUL.
+
+    NUL may stand escaped in a quoted-string (RFC 3261 25.1; RFC 4475 intmeth).
+    """
+    ends = text.count("\r\n")
+    if text.count("\r") != ends or text.count("\n") != ends:
+        raise BadMessage("bare CR or LF in the head")
+    if "\0" in text and text.count("\0") != text.count("\\\0"):
+        raise BadMessage("zero byte in the head")
 
 
 def _start(line: str, headers: Headers) -> Request | Response:
@@ -88,34 +96,59 @@ def _split(text: str) -> Headers:
     return headers
 
 
-def _cut(body: bytes, length: str) -> bytes:
-    """Return the body that Content-Length names; a wrong one is marked by keeping none."""
-    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > len(body):
-        raise BadMessage("Content-Length is wrong")
+def _cut(headers: Headers, body: bytes) -> bytes:
+    """Return the body that Content-Length names, and take the field away: it is counted anew.
+
+    One that is wrong or stands twice stays, for validate to find; then no octet is body.
+    """
+    lengths = headers.get("Content-Length")
+    if lengths is None:
+        return body
+    length = lengths[0]
+    is_number = length.isascii() and length.isdigit() and len(length) <= 9
+    if len(lengths) > 1 or not is_number or int(length) > len(body):
+        return b""
+    del headers["Content-Length"]
     return body[: int(length)]
 
 
 def validate(message: Message) -> None:
     """Ask of a message what every element needs before it looks further.
 
-    Via, From, To, Call-ID and CSeq are there, once where once is the rule, and readable; the method
-    is that of CSeq; the Request-URI has no spaces or brackets; the version is 2.0. Raises
-    BadMessage with the status to answer.
+    The version is 2.0; Via, From, To, Call-ID and CSeq are there, once where once is the rule, and
+    readable, and so is the Contact that a dialog or a binding is made of; the method is that of
+    CSeq; the Request-URI has no spaces, brackets or header fields. Raises BadMessage with the
+    status to answer.
     """
     headers = message.headers
+    if isinstance(message, Request):
+        _validate_start(message)
     for name, values in headers.items():
         if len(values) > 1 and name in SINGLE:
             raise BadMessage(f"{name} stands {len(values)} times")
-    if not message.call_id or len(message.body) > MOST_BODY_BYTES:
-        raise BadMessage("Call-ID is empty or the body too large")
+    if "Content-Length" in headers:
+        raise BadMessage("Content-Length is wrong")
+    if len(message.body) > MOST_BODY_BYTES:
+        raise BadMessage("body too large", 513)
+    if not message.call_id:
+        raise BadMessage("Call-ID is empty")
     _ = message.via, message.from_, message.to
     cseq = message.cseq
     message.number("Max-Forwards", MOST_MAX_FORWARDS)
-    if isinstance(message, Request):
-        if not message.version:
-            raise BadMessage("broken request line")
-        if message.version.upper() != "SIP/2.0":
-            raise BadMessage("version not supported", 505)
-        if cseq.method != message.method:
-            raise BadMessage("CSeq names another method")
-        Uri.parse(message.uri)
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise BadMessage("CSeq names another method")
+    if isinstance(message, Response) and message.status >= 300:
+        return  # it makes no dialog
+    if cseq.method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
+        raise BadMessage("To is no SIP URI")  # RFC 4475 3.3.4
+    _ = message.contact, message.addresses("Record-Route")
+
+
+def _validate_start(request: Request) -> None:
+    """Ask of a request line what RFC 3261 7.1 and 19.1.1 demand."""
+    if not request.version:
+        raise BadMessage("broken request line")
+    if request.version.upper() != "SIP/2.0":
+        raise BadMessage("version not supported", 505)
+    if Uri.parse(request.uri).headers is not None:
+        raise BadMessage("Request-URI has header fields")

@@ -1,23 +1,23 @@
 """sip:, sips: and tel: URIs (RFC 3261 19.1, RFC 3966). Other schemes are kept whole, unread."""
 
 import re
-from typing import Self
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
 from msgspec import Struct, structs
 
 from sipcore.errors import BadMessage
+from sipcore.message.memory import remembered
 from sipcore.message.values import Params
 
 _SIP = re.compile(
     r"(sips?):"
-    r"(?:([A-Za-z0-9_.!~*'()&=+$,;?/%#\x80-\uffff-]+)(?::([A-Za-z0-9_.!~*'()&=+$,%-]*))?@)?"
+    r"(?:([A-Za-z0-9_.!~*'()&=+$,;?/%#\x80-\U0010ffff-]+)(?::([A-Za-z0-9_.!~*'()&=+$,%-]*))?@)?"
     r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
     r"((?:;[^;?<>\"\s@]+)*)(?:\?([^<>\"\s]*))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_TEL = re.compile(r"tel:(\+?[0-9A-Da-d*#().-]+)((?:;[^;?<>\"\s]+)*)", re.IGNORECASE)
+_TEL = re.compile(r"tel:(\+?[0-9A-Da-d*#().-]+)((?:;[^;?<>\"\s]+)*)", re.IGNORECASE | re.ASCII)
 _OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):([^<>\"\s]+)")
 _USER_SAFE = "-_.!~*'()&=+$,;?/#"
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
@@ -38,35 +38,18 @@ class Uri(Struct, frozen=True):
     headers: str | None = None
     opaque: str | None = None
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> "Uri":
         """Read a URI. Raises BadMessage where the grammar of its scheme is broken."""
-        match = _SIP.fullmatch(text)
-        if match is not None:
-            scheme, user, password, host, port, params, headers = match.groups()
-            if port is not None and not 0 < int(port) < 65536:
-                raise BadMessage("URI port out of range")
-            return cls(
-                scheme.lower(),
-                _decode(user) if user and "%" in user else user,
-                password,
-                host,
-                int(port) if port else None,
-                _params(params) if params else {},
-                headers,
-            )
-        if (match := _TEL.fullmatch(text)) is not None:
-            return cls("tel", match[1], params=_params(match[2]) if match[2] else {})
-        match = _OTHER.fullmatch(text)
-        if match is None or match[1].lower() in ("sip", "sips", "tel"):
-            raise BadMessage("broken URI")
-        return cls(match[1].lower(), opaque=match[2])
+        return _read(text)
 
     def __str__(self) -> str:
         if self.opaque is not None:
             return f"{self.scheme}:{self.opaque}"
         params = "".join(
-            f";{name}" if value is None else f";{name}={_encode(value, _PARAM_SAFE)}"
+            f";{_encode(name, _PARAM_SAFE)}"
+            if value is None
+            else f";{_encode(name, _PARAM_SAFE)}={_encode(value, _PARAM_SAFE)}"
             for name, value in self.params.items()
         )
         user = "" if self.user is None else _encode(self.user, _USER_SAFE)
@@ -107,12 +90,38 @@ class Uri(Struct, frozen=True):
         return all(_folded(mine.get(name)) == _folded(theirs.get(name)) for name in shared)
 
 
+@remembered
+def _read(text: str) -> Uri:
+    match = _SIP.fullmatch(text)
+    if match is not None:
+        scheme, user, password, host, port, params, headers = match.groups()
+        if port is not None and not 0 < int(port) < 65536:
+            raise BadMessage("URI port out of range")
+        return Uri(
+            scheme.lower(),
+            _decode(user) if user and "%" in user else user,
+            password,
+            host,
+            int(port) if port else None,
+            _params(params) if params else {},
+            headers,
+        )
+    if (match := _TEL.fullmatch(text)) is not None:
+        return Uri("tel", match[1], params=_params(match[2]) if match[2] else {})
+    match = _OTHER.fullmatch(text)
+    if match is None or match[1].lower() in ("sip", "sips", "tel"):
+        raise BadMessage("broken URI")
+    return Uri(match[1].lower(), opaque=match[2])
+
+
 def _folded(value: str | None) -> str | None:
     return value.lower() if value else value
 
 
 def _decode(text: str) -> str:
-    return percent_decode(text, "utf-8", "surrogateescape")
+    decoded = percent_decode(text, "utf-8", "surrogateescape")
+    # Octets that stood escaped and bare side by side may make one character together.
+    return decoded.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def _encode(text: str, safe: str) -> str:

@@ -6,6 +6,7 @@ NAPTR and SRV (RFC 3263) will stand here.
 import asyncio
 import ipaddress
 import socket
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -63,6 +64,7 @@ class Resolver:
         return str(found[0][4][0]) if found else None
 
 
+@lru_cache(4096)
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

@@ -13,6 +13,7 @@ from sipcore.transport.base import Lost, Receive
 
 MOST_AT_ONCE = 32  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
+KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
 
 _log = logger(__name__)
 
@@ -56,5 +57,6 @@ class UdpTransport:
                 return
             except OSError:  # an ICMP error of an earlier datagram: its transaction times out
                 continue
-            flow = Flow("udp", self.address, self.port, source[0], source[1])
-            self._receive(data, flow)
+            if len(data) > KEEP_ALIVE_BYTES:
+                flow = Flow("udp", self.address, self.port, source[0], source[1])
+                self._receive(data, flow)

@@ -259,7 +259,7 @@ class Phone:
 
     def try_again(self, talk: Talk, event: Reply) -> bool:
         """Send the INVITE again with credentials, once."""
-        request = event.transaction.request
+        request = event.request
         if not self.password or "Authorization" in request.headers:
             return False
         talk.invite = self.endpoint.request(self.signed(request, event.response), self.hop(), talk)
