@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
@@ -117,13 +118,8 @@ class Metrics:
 
     def _protocol(self) -> None:
         mine = self.registry
-        self._messages = Counter(
-            "sipcore_messages",
-            "SIP messages, retransmissions included",
-            ("direction", "method", "class"),
-            registry=mine,
-        )
-        self._message_children: dict[tuple[str, str, int], Counter] = {}
+        self._message_counts: dict[tuple[str, str, int], int] = {}
+        mine.register(self)
         self._bad_messages = Counter(
             "sipcore_bad_messages", "Messages that broke the grammar", ("reason",), registry=mine
         )
@@ -162,19 +158,30 @@ class Metrics:
         self.tasks = Gauge("sipcore_tasks", "Tasks on the event loop now", registry=mine)
 
     def count_message(self, direction: str, method: str, status: int = 0) -> None:
-        """Count a SIP message. `direction` "in" or "out"; `status` 0 is a request."""
-        child = self._message_children.get((direction, method, status // 100))
-        if child is None:  # the network must not choose how many series there are
-            named = method if method in METHODS else "other"
-            child = self._message_child((direction, named, min(status // 100, 6)))
-        child.inc()
+        """Count a SIP message. `direction` "in" or "out"; `status` 0 is a request.
 
-    def _message_child(self, key: tuple[str, str, int]) -> Counter:
-        if (child := self._message_children.get(key)) is None:
-            direction, method, hundreds = key
-            child = self._messages.labels(direction, method, _CLASSES[hundreds])
-            self._message_children[key] = child
-        return child
+        Plain integers until somebody looks: this is called for every message.
+        """
+        key = (direction, method, status // 100)
+        if key in self._message_counts:
+            self._message_counts[key] += 1
+        elif method in METHODS:
+            self._message_counts[key] = 1
+        elif method != "other":  # the network must not choose how many series there are
+            self.count_message(direction, "other", status)
+        else:
+            self._message_counts[key] = 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the message counts to whoever collects the registry."""
+        family = CounterMetricFamily(
+            "sipcore_messages",
+            "SIP messages, retransmissions included",
+            labels=("direction", "method", "class"),
+        )
+        for (direction, method, hundreds), count in self._message_counts.items():
+            family.add_metric((direction, method, _CLASSES[min(hundreds, 6)]), count)
+        yield family
 
     def count_call(self, direction: str, sip_status: int) -> None:
         """Count an attempt that ended, by the final status that the caller got."""

@@ -1,10 +1,13 @@
 """A queue of deadlines for code that is told the time. No clock, no callback, no task."""
 
-import heapq
-from itertools import count
+from collections import deque
+from math import ceil
 from typing import Generic, TypeVar
 
 What = TypeVar("What")
+
+NEVER = float("inf")
+COARSE_S = 5.0
 
 
 class Timer(Generic[What]):
@@ -20,34 +23,64 @@ class Timer(Generic[What]):
 
 
 class TimerQueue(Generic[What]):
-    """Deadlines in order. `what` is returned to the owner when its time has come."""
+    """Deadlines in lanes: one lane for each delay that is used, in order by itself.
+
+    A protocol knows a dozen delays, and most of its timers are cancelled: a lane takes and drops
+    them at its ends, where a heap would have to sort a hundred thousand.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer[What]]] = []
-        self._order = count()
+        self._lanes: dict[float, deque[tuple[float, int, Timer[What]]]] = {}
+        self._count = 0
+        self._next_at = NEVER  # no deadline is earlier; there may be none at this time
 
     def __len__(self) -> int:
-        return sum(timer.what is not None for _, _, timer in self._heap)
+        return sum(timer.what is not None for lane in self._lanes.values() for *_, timer in lane)
 
-    def add(self, at: float, what: What) -> Timer[What]:
-        """Set a deadline at `at`, in the owner's seconds."""
+    def add(self, delay_s: float, now: float, what: What) -> Timer[What]:
+        """Set a deadline `delay_s` after `now`, which never goes back between calls.
+
+        A delay of COARSE_S or more ends at the next eighth of a second, so that many fall due in
+        one wake-up.
+        """
+        at = now + delay_s
+        if delay_s >= COARSE_S:
+            at = ceil(at * 8) / 8
         timer = Timer(what)
-        heapq.heappush(self._heap, (at, next(self._order), timer))
+        lane = self._lanes.get(delay_s)
+        if lane is None:
+            lane = self._lanes[delay_s] = deque()
+        self._count += 1
+        lane.append((at, self._count, timer))
+        if at < self._next_at:
+            self._next_at = at
         return timer
 
     def pop_due(self, now: float) -> What | None:
         """Take the earliest deadline that is due, or None."""
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            timer = heapq.heappop(heap)[2]
-            if timer.what is not None:
-                what, timer.what = timer.what, None
-                return what
-        return None
+        if now < self._next_at:
+            return None
+        first = self._first()
+        if first is None or first[0][0] > now:
+            self._next_at = NEVER if first is None else first[0][0]
+            return None
+        timer = first.popleft()[2]
+        what, timer.what = timer.what, None
+        return what
 
     def next_at(self) -> float | None:
-        """Return the earliest deadline, or None when nothing waits."""
-        heap = self._heap
-        while heap and heap[0][2].what is None:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        """Return a time before which nothing is due, None when nothing waits.
+
+        It may be too early, by a timer that was cancelled: then pop_due finds nothing.
+        """
+        return None if self._next_at == NEVER else self._next_at
+
+    def _first(self) -> deque[tuple[float, int, Timer[What]]] | None:
+        """Return the lane whose head is the earliest; heads that were cancelled are dropped."""
+        first = None
+        for lane in self._lanes.values():
+            while lane and lane[0][2].what is None:
+                lane.popleft()
+            if lane and (first is None or lane[0] < first[0]):
+                first = lane
+        return first

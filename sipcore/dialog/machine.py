@@ -124,8 +124,7 @@ class Machine:
         self._set_retry(transaction, now)
 
     def _set_retry(self, transaction: Transaction, now: float) -> None:
-        at = now + transaction.interval_s
-        transaction.retry = self._timers.add(at, (transaction, RETRY))
+        transaction.retry = self._timers.add(transaction.interval_s, now, (transaction, RETRY))
 
     def _settle(self, transaction: Transaction, now: float) -> None:
         if transaction.retry is not None:
@@ -137,13 +136,13 @@ class Machine:
 
     def expect(self, transaction: Transaction, now: float) -> None:
         """Set the timeout alone; none is set before."""
-        at = now + self._timing.timeout_s
-        transaction.deadline = self._timers.add(at, (transaction, TIMEOUT))
+        timeout_s = self._timing.timeout_s
+        transaction.deadline = self._timers.add(timeout_s, now, (transaction, TIMEOUT))
 
     def _linger(self, transaction: Transaction, now: float) -> None:
         self._settle(transaction, now)
         linger_s = transaction.linger_s(self._timing)
         if linger_s:
-            transaction.deadline = self._timers.add(now + linger_s, (transaction, LINGERED))
+            transaction.deadline = self._timers.add(linger_s, now, (transaction, LINGERED))
         else:
             transaction.state = TERMINATED
