@@ -116,11 +116,11 @@ class Message:
 
     def to_bytes(self) -> bytes:
         """Write the message; Content-Length is counted here (RFC 3261 20.14)."""
-        lines = [self._start_line()]
-        for name, values in self.headers.items():
-            lines += [f"{name}: {value}" for value in values]
-        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        fields = "\r\n".join(
+            [f"{name}: {value}" for name, values in self.headers.items() for value in values]
+        )
+        text = f"{self._start_line()}\r\n{fields}\r\nContent-Length: {len(self.body)}\r\n\r\n"
+        return text.encode("utf-8", "surrogateescape") + self.body
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield header fields one by one."""

@@ -141,7 +141,9 @@ def validate(message: Message) -> None:
         return  # it makes no dialog
     if cseq.method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
         raise BadMessage("To is no SIP URI")  # RFC 4475 3.3.4
-    _ = message.contact, message.addresses("Record-Route")
+    _ = message.contact
+    if "Record-Route" in headers:
+        _ = message.addresses("Record-Route")
 
 
 def _validate_start(request: Request) -> None:

@@ -5,11 +5,15 @@ import re
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
+from sipcore.message.memory import remembered
 
 TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _PARAM = re.compile(
     r"[ \t]*;[ \t]*([A-Za-z0-9.!%*_+`'~\[\]/:&$-]+)"
     r'(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^";,<> \t]+))?[ \t]*'
+)
+_PLAIN_PARAMS = re.compile(  # without quotes and spaces, as nearly all are
+    r"(?:;[A-Za-z0-9.!%*_+`'~\[\]/:&$-]++(?:=[^\";,<> \t=]++)?)++"
 )
 _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+"
@@ -24,6 +28,9 @@ def parse_params(text: str) -> Params:
 
     Quoted values lose their quotes. Raises BadMessage for anything else, an empty one included.
     """
+    if _PLAIN_PARAMS.fullmatch(text):
+        pairs = [part.partition("=") for part in text[1:].split(";")]
+        return {name.lower(): value if equals else None for name, equals, value in pairs}
     params: Params = {}
     at, end = 0, len(text)
     while at < end:
@@ -93,6 +100,7 @@ class CSeq(Struct, frozen=True):
     method: str
 
 
+@remembered
 def parse_cseq(text: str) -> CSeq:
     """Read `4711 INVITE`. Raises BadMessage; numbers go up to 2**31 - 1 (RFC 3261 8.1.1.5)."""
     number, _, method = text.partition(" ")
