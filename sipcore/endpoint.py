@@ -194,16 +194,29 @@ class Endpoint:
         return same[0] if same else None
 
     def _sent_by(self, flow: Flow) -> str:
-        port = flow.local_port
+        one = self._transport_of(flow)
+        if one is None:
+            return host_port(flow.local_address, flow.local_port)
+        advertised = self._advertised.get((one.name, one.address, one.port))
+        if advertised:
+            return advertised if ":" in advertised else f"{advertised}:{one.port}"
+        return host_port(flow.local_address, one.port)
+
+    def _transport_of(self, flow: Flow) -> Transport | None:
+        """Return the listening address that a flow belongs to.
+
+        A connection that we opened has a port of its own: then any port of the same address.
+        """
+        is_v6 = ":" in flow.local_address
+        found = None
         for one in self._transports.get(flow.transport, ()):
-            is_it = one.address in (flow.local_address, *WILDCARDS)
-            if is_it and (one.port == port or flow.connection):
-                port = one.port  # a connection that we opened has a port of its own
-                advertised = self._advertised.get((one.name, one.address, one.port))
-                if advertised:
-                    return advertised if ":" in advertised else f"{advertised}:{port}"
-                break
-        return host_port(flow.local_address, port)
+            if one.address == flow.local_address or (
+                one.address in WILDCARDS and (":" in one.address) == is_v6
+            ):
+                if one.port == flow.local_port:
+                    return one
+                found = found or one
+        return found
 
     # The drain
 
@@ -226,13 +239,11 @@ class Endpoint:
 
     def _send(self, out: Send) -> None:
         flow = out.flow
-        for transport in self._transports.get(flow.transport, ()):
-            if transport.port == flow.local_port or flow.connection:
-                break
-        else:
-            if (others := self._transports.get(flow.transport)) is None:
+        transport = self._transport_of(flow)
+        if transport is None:  # it came to an address that we no longer listen on
+            place = Place(flow.transport, flow.remote_address, flow.remote_port)
+            if (transport := self._transport_to(place)) is None:
                 return
-            transport = others[0]
         transaction = out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
         transport.send(out.data, flow, lost)

@@ -213,8 +213,15 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
 
 
 def _codecs(media: Media) -> dict[int, Codec]:
-    mapped = media.codecs
-    types = [int(form) for form in media.formats if len(form) <= 3 and form.isdecimal()]
+    maps = tuple([line for line in media.lines if line.startswith("a=rtpmap:")])
+    return _codecs_of(media.formats, maps)
+
+
+@lru_cache(4096)
+def _codecs_of(formats: tuple[str, ...], maps: tuple[str, ...]) -> dict[int, Codec]:
+    """Read formats and rtpmaps, which every phone of a kind has alike. The result is shared."""
+    mapped = Media(maps, "", 0, 1, "", formats).codecs
+    types = [int(form) for form in formats if len(form) <= 3 and form.isdecimal()]
     return {
         number: codec
         for number in types

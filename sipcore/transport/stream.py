@@ -81,6 +81,7 @@ class StreamTransport:
     """One listening TCP address and every connection that belongs to it."""
 
     name = "tcp"
+    _numbers = count(1)  # of the process: a flow's connection is one listening address's alone
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: Receive
@@ -89,7 +90,6 @@ class StreamTransport:
         self._socket = sock
         self.receive = receive
         self.address, self.port = sock.getsockname()[:2]
-        self._numbers = count(1)
         self._connections: dict[int, _Connection] = {}
         self._by_remote: dict[tuple[str, int], _Connection] = {}
         self._of_source: Counter[str] = Counter()

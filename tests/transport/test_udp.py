@@ -1,0 +1,99 @@
+"""SIP over UDP on real loopback sockets."""
+
+import asyncio
+import socket
+
+from sipcore.message.flow import Flow
+from sipcore.transport.udp import DATAGRAM_BYTES, MOST_AT_ONCE, UdpTransport
+from tests.transport.conftest import Run
+
+
+def bound(address: str = "127.0.0.1") -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, 0))
+    return sock
+
+
+class Peer:
+    """A UdpTransport that keeps what comes."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.heard: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        self.transport = UdpTransport(
+            loop, bound(address), lambda data, flow: self.heard.put_nowait((data, flow))
+        )
+
+    def to(self, other: "Peer") -> Flow:
+        mine, theirs = self.transport, other.transport
+        return Flow("udp", mine.address, mine.port, theirs.address, theirs.port)
+
+
+def test_a_datagram_comes_with_the_flow_it_came_by(run: Run) -> None:
+    async def main() -> None:
+        for address in ("127.0.0.1", "::1"):
+            here, there = Peer(address), Peer(address)
+            here.transport.send(b"hello", here.to(there))
+            data, flow = await there.heard.get()
+            assert (data, flow) == (b"hello", there.to(here))
+            there.transport.send(b"answer", flow)
+            assert (await here.heard.get())[0] == b"answer"
+            here.transport.close()
+            there.transport.close()
+
+    run(main())
+
+
+def test_a_burst_is_read_batch_by_batch_and_nothing_is_lost(run: Run) -> None:
+    async def main() -> None:
+        here, there = Peer(), Peer()
+        sent = [b"message %d" % n for n in range(MOST_AT_ONCE * 3 + 1)]
+        for data in sent:
+            here.transport.send(data, here.to(there))
+        assert [(await there.heard.get())[0] for _ in sent] == sent
+        here.transport.close()
+        there.transport.close()
+
+    run(main())
+
+
+def test_the_keep_alives_of_phones_are_no_messages(run: Run) -> None:
+    async def main() -> None:
+        here, there = Peer(), Peer()
+        for data in (b"", b"\r\n", b"\r\n\r\n", b"\0", b"\0\0\0\0", b"hello"):
+            here.transport.send(data, here.to(there))
+        assert (await there.heard.get())[0] == b"hello"
+        assert there.heard.empty()
+        here.transport.close()
+        there.transport.close()
+
+    run(main())
+
+
+def test_a_datagram_that_cannot_go_is_told_lost(run: Run) -> None:
+    async def main() -> None:
+        here = Peer()
+        lost: list[str] = []
+        nowhere = Flow("udp", "127.0.0.1", here.transport.port, "255.255.255.255", 5060)
+        here.transport.send(b"hello", nowhere, lambda: lost.append("broadcast"))
+        too_large = Flow("udp", "127.0.0.1", here.transport.port, "127.0.0.1", 5060)
+        here.transport.send(b"x" * DATAGRAM_BYTES, too_large, lambda: lost.append("size"))
+        here.transport.send(b"x" * DATAGRAM_BYTES, too_large)
+        assert lost == ["broadcast", "size"]
+        here.transport.close()
+
+    run(main())
+
+
+def test_a_port_where_nobody_is_does_not_disturb_the_others(run: Run) -> None:
+    async def main() -> None:
+        here, there, gone = Peer(), Peer(), Peer()
+        to_gone = here.to(gone)
+        gone.transport.close()
+        here.transport.send(b"into the void", to_gone)
+        here.transport.send(b"hello", here.to(there))
+        assert (await there.heard.get())[0] == b"hello"
+        here.transport.close()
+        there.transport.close()
+
+    run(main())
