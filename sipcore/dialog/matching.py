@@ -68,6 +68,10 @@ def stamp_via(request: Request, flow: Flow) -> None:
     """Note in the topmost Via where a request really came from (RFC 3261 18.2.1, RFC 3581 4)."""
     via = request.via
     rows = request.headers["Via"]
+    text = rows[0]
+    if text.endswith(";rport") and "received" not in via.params and "," not in text:
+        rows[0] = f"{text}={flow.remote_port};received={flow.remote_address}"  # nearly always
+        return
     params = dict(via.params)
     if "rport" in params:
         params["rport"] = str(flow.remote_port)
@@ -77,7 +81,7 @@ def stamp_via(request: Request, flow: Flow) -> None:
     else:
         return
     stamped = Via(via.transport, via.host, via.port, params).to_text()
-    rows[:1] = [", ".join([stamped, *split_commas(rows[0])[1:]])]
+    rows[0] = ", ".join([stamped, *split_commas(text)[1:]])
 
 
 def reply_flow(message: Message, flow: Flow) -> Flow:

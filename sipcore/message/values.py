@@ -56,7 +56,7 @@ _PLAIN = re.compile(r'[^";,<>\s\\\x00-\x1f]+')
 
 def quote_if_needed(text: str) -> str:
     """Return text as it is where the grammar allows it bare, else as a quoted-string."""
-    return text if _PLAIN.fullmatch(text) else quote(text)
+    return text if TOKEN.fullmatch(text) or _PLAIN.fullmatch(text) else quote(text)
 
 
 def quote(text: str) -> str:
