@@ -79,7 +79,7 @@ class Front:
             return 416, None
         if method == "INVITE" and request.number("Max-Forwards", 255) == 0:
             return 483, None
-        wanted = [*request.tokens("Require"), *request.tokens("Proxy-Require")]
+        wanted = request.tokens("Require")  # Proxy-Require is for proxies, and none is here
         if wanted:
             return 420, {"Unsupported": [", ".join(wanted)]}
         if method == "INVITE":

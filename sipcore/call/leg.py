@@ -47,11 +47,12 @@ class Leg:
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
-        if isinstance(event, Acked | Unacked):
+        is_ack = isinstance(event, Acked)
+        if is_ack or isinstance(event, Unacked):
             self._is_unacked = False
             if self._bye_owed is not None:
                 self._send_bye(self._bye_owed)
-            if isinstance(event, Acked) and not self.awaits_ack:
+            if is_ack and not self.awaits_ack:
                 return
         if not self.is_over:
             self._notify(self, event)

@@ -16,6 +16,7 @@ from sipcore.transport.base import Lost, Receive
 MOST_CONNECTIONS = 20_000
 MOST_OF_ONE_SOURCE = 1_000
 MOST_UNREAD_BYTES = 1 << 20  # a peer that does not read loses its connection, not our memory
+MOST_WAITING = 1_000  # messages for one connection that is being opened
 CONNECT_S = 8.0
 
 _log = logger(__name__)
@@ -118,7 +119,10 @@ class StreamTransport:
             return
         waiting = self._waiting.get(remote)
         if waiting is not None:
-            waiting.append((data, lost))
+            if len(waiting) < MOST_WAITING:
+                waiting.append((data, lost))
+            elif lost is not None:
+                lost()
             return
         self._waiting[remote] = [(data, lost)]
         task = self._loop.create_task(self._open(remote))

@@ -53,6 +53,7 @@ class Talk:
         self.acked = asyncio.Event()
         self.status = 0
         self.is_over = False
+        self.has_given_up = False
         self.on_request: Callable[[Talk, Within], bool] = lambda talk, event: False
 
     def feed(self, event: Told) -> None:
@@ -78,6 +79,7 @@ class Talk:
         """BYE, CANCEL or nothing, whatever fits."""
         if self.is_over:
             return
+        self.has_given_up = True
         if self.dialog is not None and self.dialog.is_confirmed:
             self.request("BYE")
             self.phone.endpoint.end(self.dialog)
@@ -260,7 +262,7 @@ class Phone:
     def try_again(self, talk: Talk, event: Reply) -> bool:
         """Send the INVITE again with credentials, once."""
         request = event.request
-        if not self.password or "Authorization" in request.headers:
+        if not self.password or "Authorization" in request.headers or talk.has_given_up:
             return False
         talk.invite = self.endpoint.request(self.signed(request, event.response), self.hop(), talk)
         if talk.is_over:
