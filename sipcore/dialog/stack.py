@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sipcore.dialog import matching
 from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.dialogs import Dialogs
 from sipcore.dialog.events import (
     Acked,
     Arrival,
@@ -63,7 +64,7 @@ class Stack:
         self._unacked: dict[tuple[str, str, int], Transaction] = {}
         self._out: deque[Send | Event] = deque()
         self._machine = Machine(timing or Timing(), self._out, self)
-        self.dialogs: dict[tuple[str, str], Dialog] = {}
+        self.dialogs = Dialogs()
 
     # What came
 
@@ -112,12 +113,11 @@ class Stack:
             self._out.append(Cancelled(transaction.user, transaction, cancel))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
-        tag = request.to.tag
-        if tag is None:
+        if request.to.tag is None:
             self._receive_outside(request, flow)
             return
-        dialog = self.dialogs.get((tag, request.from_.tag or ""))
-        if dialog is None or dialog.call_id != request.call_id:
+        dialog = self.dialogs.of_request(request)
+        if dialog is None:
             self.reply_statelessly(request, flow, 481)
             return
         transaction = self._open_server(request, flow, dialog.local_tag, now)
@@ -150,16 +150,11 @@ class Stack:
 
     def open_dialog(self, transaction: Transaction) -> Dialog:
         """Begin the dialog of an accepted INVITE, so that requests within it find its user."""
-        dialog = Dialog.of_server(transaction.request, transaction.tag, transaction.flow)
-        dialog.user = transaction.user
-        transaction.dialogs.append(dialog)
-        self.dialogs[dialog.key] = dialog
-        return dialog
+        return self.dialogs.begin_server(transaction)
 
     def end(self, dialog: Dialog) -> None:
         """Forget a dialog; later requests within it get 481."""
-        self.dialogs.pop(dialog.key, None)
-        dialog.user = None
+        self.dialogs.end(dialog)
 
     def respond(
         self,
@@ -291,19 +286,19 @@ class Stack:
             self._out.append(Acked(transaction.user, transaction, message))
             transaction.user = None
             return
-        if message.status >= 200 and (ack := self._ack_sent(transaction, message)) is not None:
-            self._out.append(ack)
+        if message.status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
+            self._out.append(Send(*ack))
         else:
-            dialog = self._dialog_of(transaction, message)
+            dialog = self.dialogs.of_response(transaction, message)
             user, request = transaction.user, transaction.request
             self._out.append(Reply(user, transaction, request, message, dialog))
             if message.status >= 200:
-                self._slim(transaction, message.status)
+                transaction.slim(message.status)
 
     def tell_failed(self, transaction: Transaction, word: str) -> None:
         """Tell that nobody answered, in the shape of a response (8.1.3.1), or acknowledged."""
         if transaction.is_client:
-            self._end_early(transaction)
+            self.dialogs.end_early(transaction)
             response = response_to(transaction.request, 503 if word == ERROR else 408, "local")
             user, request = transaction.user, transaction.request
             self._out.append(Reply(user, transaction, request, response, is_local=True))
@@ -316,7 +311,7 @@ class Stack:
         self._forget_ack(transaction)
         if transaction.is_client:
             self._clients.pop(transaction.key, None)
-            self._end_early(transaction)
+            self.dialogs.end_early(transaction)
         else:
             self._servers.pop(transaction.key, None)
         transaction.dialogs = []
@@ -324,16 +319,6 @@ class Stack:
         transaction.request = NO_REQUEST
 
     # Inside
-
-    def _slim(self, transaction: Transaction, status: int) -> None:
-        """Let go what a client transaction does not need while it lingers: it does for 32 s.
-
-        An INVITE that was accepted still makes dialogs of other forks' answers.
-        """
-        if transaction.is_invite and status < 300:
-            transaction.request.body = transaction.kept = b""
-        else:
-            transaction.request, transaction.user = NO_REQUEST, None
 
     def _open_server(self, request: Request, flow: Flow, tag: str, now: float) -> Transaction:
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
@@ -367,50 +352,7 @@ class Stack:
             key = (transaction.tag, request.from_.tag or "", request.cseq.number)
             transaction.ack_key = key
             self._unacked[key] = transaction
-            for dialog in transaction.dialogs:
-                dialog.is_confirmed = True
-        else:
-            for dialog in transaction.dialogs:
-                self.end(dialog)
-            transaction.dialogs = []
-
-    def _ack_sent(self, transaction: Transaction, response: Response) -> Send | None:
-        """Return the ACK that a repeated 2xx did not get (13.2.2.4), its dialog over or not."""
-        tag, number = response.to.tag, response.cseq.number
-        live = self.dialogs.get((transaction.request.from_.tag or "", tag or ""))
-        for dialog in transaction.dialogs if live is None else (live,):
-            if dialog.remote_tag == tag and dialog.ack is not None and dialog.ack[0] == number:
-                return Send(dialog.ack[1], dialog.ack[2])
-        return None
-
-    def _dialog_of(self, transaction: Transaction, response: Response) -> Dialog | None:
-        """Find or begin the dialog that a response to an INVITE belongs to."""
-        tag = response.to.tag
-        if not transaction.is_invite or response.status == 100 or tag is None:
-            return None
-        is_initial = transaction.request.to.tag is None
-        dialog = self.dialogs.get((transaction.request.from_.tag or "", tag))
-        if response.status >= 300:
-            self._end_early(transaction)
-            return None if is_initial else dialog
-        if dialog is None:
-            if not is_initial:
-                return None  # an answer from nobody in this dialog
-            dialog = Dialog.of_client(transaction.request, response, transaction.flow)
-            dialog.user = transaction.user
-            transaction.dialogs.append(dialog)
-            self.dialogs[dialog.key] = dialog
-        elif response.status >= 200 or not dialog.is_confirmed:
-            dialog.learn_target(response)
-        if response.status >= 200 and not dialog.is_confirmed:
-            dialog.is_confirmed = True
-            dialog.route_set = response.values("Record-Route")[::-1]  # 13.2.2.4
-        return dialog
-
-    def _end_early(self, transaction: Transaction) -> None:
-        for dialog in transaction.dialogs:
-            if not dialog.is_confirmed:
-                self.end(dialog)
+        self.dialogs.conclude(transaction, is_accepted=word == S2XX)
 
     def _forget_ack(self, transaction: Transaction) -> None:
         if transaction.ack_key is not None:

@@ -20,7 +20,7 @@ from sipcore.dialog.tables import (
     Table,
 )
 from sipcore.message.flow import Flow
-from sipcore.message.message import Request
+from sipcore.message.message import NO_REQUEST, Request
 from sipcore.timers import Timer
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ class Transaction:
     def is_answered(self) -> bool:
         """True once a final response has come or gone."""
         return self.state in (ACCEPTED, COMPLETED, CONFIRMED, TERMINATED)
+
+    def slim(self, status: int) -> None:
+        """Let go what a client transaction does not need while it lingers: it does for 32 s.
+
+        An INVITE that was accepted still makes dialogs of other forks' answers.
+        """
+        if self.is_invite and status < 300:
+            self.request.body = self.kept = b""
+        else:
+            self.request, self.user = NO_REQUEST, None
 
     def linger_s(self, timing: Timing) -> float:
         """How long stragglers are waited for in the state just reached; 0 for none."""
