@@ -1,0 +1,78 @@
+"""Ports that no other test on this machine has: a block of them, below those of the kernel.
+
+On an address of this process's own, so that what others do on 127.0.0.1 is no matter.
+"""
+
+import os
+import socket
+
+_PID = os.getpid()
+HOST = (
+    f"127.{1 + (_PID >> 16) % 250}.{_PID >> 8 & 255}.{_PID & 255}"  # all of 127/8 is this machine
+)
+FIRST, LAST, SIZE = 12_000, 32_000, 200  # ephemeral ports begin at 32,768 on Linux
+
+
+class Ports:
+    """A block of ports. The first one stays bound by this process: that is the lease."""
+
+    def __init__(self, host: str = HOST, size: int = SIZE) -> None:
+        count = (LAST - FIRST) // size
+        for turn in range(count):
+            first = FIRST + (_PID + turn) % count * size
+            lease = bound(host, first, socket.SOCK_STREAM)
+            if lease is None:
+                continue
+            lease.listen()  # else others could bind it, too
+            if all(is_free(host, port) for port in range(first + 1, first + size)):
+                break
+            lease.close()
+        else:
+            raise RuntimeError(f"no block of {size} free ports between {FIRST} and {LAST}")
+        self._lease = lease
+        self._next = first + 1
+        self._end = first + size
+
+    def take(self, count: int = 1) -> int:
+        """Return the first of so many ports in a row."""
+        port = self._next
+        self._next += count
+        if self._next > self._end:
+            raise RuntimeError("the test takes more ports than its block has")
+        return port
+
+    def close(self) -> None:
+        """Give the block back."""
+        self._lease.close()
+
+
+def bound(host: str, port: int, kind: int) -> socket.socket | None:
+    """Return a socket that has the port; None where another one has it."""
+    opened = socket.socket(socket.AF_INET, kind)
+    if kind == socket.SOCK_STREAM:  # connections that are over do not count
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+    except OSError:
+        opened.close()
+        return None
+    return opened
+
+
+def is_free(host: str, port: int) -> bool:
+    """Tell whether nobody has the port, for UDP and TCP."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        opened = bound(host, port, kind)
+        if opened is None:
+            return False
+        opened.close()
+    return True
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether somebody receives datagrams there."""
+    opened = bound(HOST, port, socket.SOCK_DGRAM)
+    if opened is None:
+        return True
+    opened.close()
+    return False

@@ -1,0 +1,170 @@
+"""SIPp as a test uses it: a process that plays one scenario, and what it saw."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from tests.interop.ports import HOST, Ports, is_taken
+from tests.interop.waiting import stays, until
+from tests.packages import require
+
+SCENARIOS = Path(__file__).with_name("sipp")
+LIMIT_S = 90
+MEDIA_PORTS = 4  # SIPp binds two of them, whether it is to send sound or not; ours are the next
+_TRACED = re.compile(
+    r"^-{40,} (?P<at>\S+ \S+)\n"
+    r"\w+ message (?P<way>sent|received) [(\[]\d+(?: bytes\):|\] bytes :)\n\n",
+    re.MULTILINE,
+)
+
+
+class Seen(Struct, frozen=True):
+    """A message that the peer sent or received. `name`: the method, or the status as a number."""
+
+    at: float
+    is_sent: bool
+    name: str
+    text: str
+
+    def header(self, name: str) -> str:
+        """Return a header's value; empty where it is not there."""
+        found = re.search(rf"^{name}:[ \t]*(.*?)\r?$", self.text, re.MULTILINE | re.IGNORECASE)
+        return found[1] if found else ""
+
+
+class Peer:
+    """A SIPp process. Its SDP names `rtp_port`, where a test may send and hear sound."""
+
+    def __init__(self, folder: Path, argv: list[str], port: int, rtp_port: int) -> None:
+        self.port = port
+        self.rtp_port = rtp_port
+        self._folder = folder
+        argv += ["-trace_msg", "-message_file", str(folder / "messages.log")]
+        argv += ["-trace_err", "-error_file", str(folder / "errors.log")]
+        with (folder / "screen.log").open("wb") as screen:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen, cwd=folder
+            )
+
+    def is_listening(self) -> bool:
+        """Tell whether it can be called."""
+        assert self._process.poll() is None, f"SIPp does not start:\n{self._read('errors.log')}"
+        return is_taken(self.port)
+
+    def stays_up(self, for_s: float) -> None:
+        """Check that its scenario goes on for some time."""
+        stays("SIPp runs", lambda: self._process.poll() is None, for_s)
+
+    def ends_well(self, within_s: float = 20.0) -> None:
+        """Wait until it has played its scenario to the end, with nothing unexpected."""
+        status = self._process.wait(within_s)
+        assert status == 0, f"SIPp ended with {status}:\n{self._read('errors.log')}"
+
+    def seen(self) -> list[Seen]:
+        """Return every message so far, in order."""
+        return list(parse_trace(self._read("messages.log")))
+
+    def received(self, name: str) -> list[Seen]:
+        """Return what it received of one method or status."""
+        return [one for one in self.seen() if one.name == name and not one.is_sent]
+
+    def sent(self, name: str) -> list[Seen]:
+        """Return what it sent of one method or status."""
+        return [one for one in self.seen() if one.name == name and one.is_sent]
+
+    def names_received(self) -> list[str]:
+        """Return methods and statuses received, in order."""
+        return [one.name for one in self.seen() if not one.is_sent]
+
+    def wait_for(self, name: str, within_s: float = 10.0) -> Seen:
+        """Wait until a method or status is received; return its first message."""
+        return until(f"{name} is received", lambda: self.received(name), within_s)[0]
+
+    def end(self) -> None:
+        """End it, whatever it does, and show what it saw."""
+        self._process.kill()
+        self._process.wait()
+        for name in ("errors.log", "messages.log"):
+            print(f"=== {self._folder.name} {name}\n{self._read(name)}")
+
+    def _read(self, name: str) -> str:
+        file = self._folder / name
+        return file.read_text("utf-8", "replace") if file.exists() else ""
+
+
+def parse_trace(trace: str) -> Iterator[Seen]:
+    """Read a SIPp message file."""
+    heads = list(_TRACED.finditer(trace))
+    ends = [head.start() for head in heads[1:]] + [len(trace)] * bool(heads)
+    for head, end in zip(heads, ends, strict=True):
+        text = trace[head.end() : end]
+        first, _, rest = text.partition(" ")
+        name = rest[:3] if first == "SIP/2.0" else first
+        at = datetime.fromisoformat(head["at"]).timestamp()
+        yield Seen(at, head["way"] == "sent", name, text)
+
+
+class Sipp:
+    """Starts the peers of a test, and ends them."""
+
+    def __init__(self, folder: Path, ports: Ports, node: tuple[str, int]) -> None:
+        require("sipp")
+        self._folder = folder
+        self._ports = ports
+        self._node = node
+        self._peers: list[Peer] = []
+
+    def port(self) -> int:
+        """Return a port for a phone."""
+        return self._ports.take()
+
+    def start(
+        self,
+        scenario: str,
+        *options: str,
+        port: int | None = None,
+        towards: int | None = None,
+        keys: Mapping[str, str | int] | None = None,
+    ) -> Peer:
+        """Start a scenario of the folder sipp/. `towards`: another port than the node's."""
+        port = port or self.port()
+        host, node_port = self._node
+        media = self._ports.take(MEDIA_PORTS + 2)
+        rtp_port = media + MEDIA_PORTS
+        values = {"rtp_port": rtp_port, "contact_port": port, **(keys or {})}
+        argv = ["sipp", f"{host}:{towards or node_port}", "-sf", "scenario.xml"]
+        argv += ["-i", HOST, "-p", str(port), "-mi", HOST, "-mp", str(media)]
+        argv += ["-ci", HOST, "-cp", str(self._ports.take()), "-m", "1", "-nostdin", *options]
+        argv += ["-timeout", f"{LIMIT_S}s", "-timeout_error", "-skip_rlimit"]
+        for name, value in values.items():
+            argv += ["-key", name, str(value)]
+        folder = self._folder / f"{len(self._peers)}-{scenario}"
+        folder.mkdir()
+        text = (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
+        for name in ("status", "reason"):  # SIPp takes no key there
+            text = text.replace(f"[{name}]", str(values.get(name, "")))
+        (folder / "scenario.xml").write_text(text, "utf-8")
+        peer = Peer(folder, argv, port, rtp_port)
+        self._peers.append(peer)
+        return peer
+
+    def listen(
+        self,
+        scenario: str,
+        *options: str,
+        port: int | None = None,
+        keys: Mapping[str, str | int] | None = None,
+    ) -> Peer:
+        """Start a scenario that is called, and wait until it can be."""
+        peer = self.start(scenario, *options, port=port, keys=keys)
+        until(f"SIPp listens on {peer.port}", peer.is_listening)
+        return peer
+
+    def end(self) -> None:
+        """End all."""
+        for peer in self._peers:
+            peer.end()

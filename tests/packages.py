@@ -1,0 +1,43 @@
+"""The Debian packages that tests need, in one place: the package, its program, the tests."""
+
+import shutil
+from typing import NamedTuple
+
+
+class Package(NamedTuple):
+    """A Debian package, the program that shows that it is there, and what cannot run without."""
+
+    name: str
+    program: str
+    tests: tuple[str, ...]  # files or folders under tests/
+
+
+PACKAGES = (
+    Package(
+        "sip-tester",
+        "sipp",
+        (
+            "interop/test_calls.py",
+            "interop/test_failures.py",
+            "interop/test_kill.py",
+            "interop/test_lost_packets.py",
+            "interop/test_pbx.py",
+            "interop/test_registration.py",
+            "interop/test_rules.py",
+            "interop/test_silence.py",
+            "interop/test_stop.py",
+        ),
+    ),
+    Package("baresip-core", "baresip", ("interop/test_baresip.py",)),
+)
+
+
+def missing() -> list[Package]:
+    """Return the packages whose program is not on PATH."""
+    return [package for package in PACKAGES if shutil.which(package.program) is None]
+
+
+def require(program: str) -> None:
+    """Fail with what to install where a program is missing. Nothing is skipped for that."""
+    for package in missing():
+        assert package.program != program, f"{program} is missing: apt-get install {package.name}"
