@@ -89,8 +89,11 @@ def welcome(demo: dict[str, Any], config: Config) -> str:
             "Numbers to dial:",
             "",
             to_text(numbers),
+            "A call outside ends with 503 until some SIP program answers at a carrier's address.",
+            "",
             f"Pages    {web}/",
             f"Metrics  {web}/metrics   Health  {web}/health   Ready  {web}/ready",
+            f"Ctrl-C stops the node; calls in progress get {config.limits.drain_s} s to end.",
             "",
         ]
     )

@@ -29,7 +29,7 @@ from sipcore.store.bindings import Bindings
 from sipcore.transport.base import Transport
 from sipcore.transport.resolve import Resolver
 
-ALIVE_S = 5.0
+ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
 LAG_S = 0.1
 RETRY_AFTER_S = 10

@@ -80,7 +80,7 @@ async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
             return outcome
         last = outcome
     if last is None or last.status in (408, 503) or 500 <= last.status < 600:
-        text = "no carrier has a channel free" if last is None else f"carriers: {last.reason}"
+        text = "no carrier has a channel free" if last is None else last.reason
         return refused(refuse_permitted(permit, "carriers", text))
     return last
 

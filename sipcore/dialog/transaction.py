@@ -92,6 +92,10 @@ class Transaction:
         """
         if self.is_invite and status < 300:
             self.request.body = self.kept = b""
+            headers = self.request.headers
+            self.request.headers = {
+                name: headers[name] for name in ("From", "To", "Call-ID", "CSeq")
+            }
         else:
             self.request, self.user = NO_REQUEST, None
 

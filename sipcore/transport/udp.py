@@ -1,7 +1,9 @@
 """SIP over UDP: one socket, drained a batch at a time (RFC 3261 18).
 
 Read by add_reader rather than a stock transport: it works the same on asyncio and uvloop, and one
-wake-up may take many datagrams (libraries.md section 3 has the figures).
+wake-up may take many datagrams (libraries.md section 3 has the figures). Under load the socket is
+polled every few milliseconds instead, as network cards do: a wake-up a datagram would cost more
+than the datagram.
 """
 
 import asyncio
@@ -11,9 +13,12 @@ from sipcore.log import logger
 from sipcore.message.flow import Flow
 from sipcore.transport.base import Lost, Receive
 
-MOST_AT_ONCE = 32  # datagrams a wake-up, so that timers and other sockets get their turn
+MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
 KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
+POLL_S = 0.005  # between polls under load: it is added to the time of an answer
+BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
+JUDGE_S = 0.1
 
 _log = logger(__name__)
 
@@ -31,6 +36,9 @@ class UdpTransport:
         self._receive = receive
         self.address, self.port = sock.getsockname()[:2]
         self.unsent_count = 0
+        self._polling: asyncio.TimerHandle | None = None
+        self._judged_at = loop.time()
+        self._count = 0  # datagrams since then
         sock.setblocking(False)
         loop.add_reader(sock, self._readable)
 
@@ -46,10 +54,36 @@ class UdpTransport:
                 lost()
 
     def close(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
     def _readable(self) -> None:
+        self._drain()
+        if self._is_busy():
+            self._loop.remove_reader(self._socket)
+            self._polling = self._loop.call_later(POLL_S, self._poll)
+
+    def _poll(self) -> None:
+        self._drain()
+        if self._is_busy():
+            self._polling = self._loop.call_later(POLL_S, self._poll)
+        else:
+            self._polling = None
+            self._loop.add_reader(self._socket, self._readable)
+
+    def _is_busy(self) -> bool:
+        """Tell whether datagrams came fast of late; judged ten times a second."""
+        passed_s = self._loop.time() - self._judged_at
+        if passed_s < JUDGE_S:
+            return self._polling is not None
+        is_busy = self._count > BUSY_PER_S * passed_s
+        self._judged_at += passed_s
+        self._count = 0
+        return is_busy
+
+    def _drain(self) -> None:
         for _ in range(MOST_AT_ONCE):
             try:
                 data, source = self._socket.recvfrom(DATAGRAM_BYTES)
@@ -57,6 +91,7 @@ class UdpTransport:
                 return
             except OSError:  # an ICMP error of an earlier datagram: its transaction times out
                 continue
+            self._count += 1
             if len(data) > KEEP_ALIVE_BYTES:
                 flow = Flow("udp", self.address, self.port, source[0], source[1])
                 self._receive(data, flow)
