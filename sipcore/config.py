@@ -115,6 +115,11 @@ def _contradictions(config: Config) -> list[str]:
             f" (4 a call and a fifth in quarantine), media.ports has {last - first + 1}"
             " - at `$.media.ports`"
         )
+    if config.media.address in ("0.0.0.0", "::"):
+        faults.append(
+            "media.address: phones are told this address, so it must be one of this machine's own"
+            f", not {config.media.address} - at `$.media.address`"
+        )
     if config.media.jitter_ms[0] > config.media.jitter_ms[1]:
         faults.append("media.jitter_ms: least is above greatest - at `$.media.jitter_ms`")
     if not config.listen:

@@ -42,6 +42,7 @@ class Endpoint:
         self._transports: dict[str, list[Transport]] = {}
         self._advertised: dict[tuple[str, str, int], str] = {}
         self._hops: dict[Place, Hop] = {}
+        self._locals: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_draining = False
@@ -173,9 +174,7 @@ class Endpoint:
             transport = self._transport_to(place)
             if transport is None:
                 return None
-            local = transport.address
-            if local in WILDCARDS:
-                local = source_address(place.address) or local
+            local = self._local_address(transport.address, place.address)
             flow = Flow(place.transport, local, transport.port, place.address, place.port)
             hop = Hop(flow, self._sent_by(flow))
             if len(self._hops) >= MOST_SOURCES:
@@ -184,7 +183,7 @@ class Endpoint:
         return hop
 
     def _transport_to(self, place: Place) -> Transport | None:
-        """Choose the listening address of the same family; loopback for loopback."""
+        """Choose the first listening address of the same family."""
         is_v6 = ":" in place.address
         same = [
             one
@@ -193,14 +192,26 @@ class Endpoint:
         ]
         return same[0] if same else None
 
+    def _local_address(self, listening: str, remote: str) -> str:
+        """Return the address that a peer sees us at: where we listen on all, the kernel chooses."""
+        if listening not in WILDCARDS:
+            return listening
+        local = self._locals.get(remote)
+        if local is None:
+            if len(self._locals) >= MOST_SOURCES:
+                self._locals.clear()
+            local = self._locals[remote] = source_address(remote) or listening
+        return local
+
     def _sent_by(self, flow: Flow) -> str:
         one = self._transport_of(flow)
+        local = self._local_address(flow.local_address, flow.remote_address)
         if one is None:
-            return host_port(flow.local_address, flow.local_port)
+            return host_port(local, flow.local_port)
         advertised = self._advertised.get((one.name, one.address, one.port))
         if advertised:
             return advertised if ":" in advertised else f"{advertised}:{one.port}"
-        return host_port(flow.local_address, one.port)
+        return host_port(local, one.port)
 
     def _transport_of(self, flow: Flow) -> Transport | None:
         """Return the listening address that a flow belongs to.

@@ -100,6 +100,9 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
         ("[sip]\ndigest = []", "no digest algorithm - at `$.sip.digest`"),
         ("[[listen]]\nport = 5070\n[[listen]]\nport = 5070",
          "udp 127.0.0.1:5070 stands twice - at `$.listen`"),
+        ('[media]\naddress = "0.0.0.0"',
+         "media.address: phones are told this address, so it must be one of this machine's own, not"
+         " 0.0.0.0 - at `$.media.address`"),
     ],
 )  # fmt: skip
 def test_a_contradiction_is_refused_with_its_reason(text: str, said: str) -> None:

@@ -321,6 +321,15 @@ def test_a_wildcard_is_named_by_the_address_that_the_kernel_would_use() -> None:
     simulate(main())
 
 
+def test_an_answer_of_a_wildcard_names_an_address_that_the_peer_can_reach() -> None:
+    async def main() -> None:
+        shell = Shell(Wire("0.0.0.0"))
+        came = Flow("udp", "0.0.0.0", 5060, "127.0.0.1", 5061)
+        assert shell.endpoint.hop_by(came).sent_by == "127.0.0.1:5060"
+
+    simulate(main())
+
+
 def test_a_closed_endpoint_sends_and_repeats_nothing() -> None:
     async def main() -> None:
         shell = Shell()
