@@ -123,9 +123,11 @@ class Node:
         os.kill(self.pids()[role], signum)
 
     def kill_all(self) -> None:
-        """Kill every process at once, as a power cut does."""
-        for pid in self.pids().values():
-            os.kill(pid, signal.SIGKILL)
+        """Kill every process at once, as a power cut does: none sees another one die."""
+        pids = self.pids().values()
+        for end in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, end)
         until("no process is left", lambda: not self.pids())
 
     def pids(self) -> dict[str, int]:
