@@ -4,7 +4,7 @@
 # make bench  the benches, figures to standard output
 PYTHON ?= python3
 CONFIG ?=
-DATA ?= var
+DATA ?=
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
 .PHONY: help setup run test long bench check lock clean
@@ -21,7 +21,7 @@ setup: .venv/.installed
 	@touch $@
 
 run: setup
-	@.venv/bin/python deploy/demo.py $(if $(CONFIG),--config '$(CONFIG)') --data '$(DATA)'
+	@.venv/bin/python deploy/demo.py $(if $(CONFIG),--config '$(CONFIG)') $(if $(DATA),--data '$(DATA)')
 
 check: setup
 	.venv/bin/ruff check .

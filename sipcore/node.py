@@ -32,6 +32,8 @@ from sipcore.transport.resolve import Resolver
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
 LAG_S = 0.1
+SETTLE_S = 2.0  # of the supervisor's patience after drain_s
+SETTLE_STEP_S = 0.05
 RETRY_AFTER_S = 10
 
 _log = log.logger(__name__)
@@ -138,11 +140,20 @@ class Node:
     async def drain(self, drain_s: float) -> None:
         """Take no new calls; end those that have not ended after `drain_s`."""
         await drain(self.front, self.desk, drain_s, RETRY_AFTER_S)
+        await self._settle()
 
     async def end(self) -> None:
         """End all calls now."""
         self.front.retry_after_s = RETRY_AFTER_S
         await end_all(self.desk, "the node stops")
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Stay a little for BYEs that are lost and must be said again."""
+        for _ in range(int(SETTLE_S / SETTLE_STEP_S)):
+            if self.stack.is_settled:
+                break
+            await asyncio.sleep(SETTLE_STEP_S)
 
     def close(self) -> None:
         """Let go of sockets and timers. Calls are over by now."""

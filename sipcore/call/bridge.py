@@ -7,15 +7,17 @@ ends the legs still up, closes the media, gives the slots back and writes the CD
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from msgspec import structs
+
 from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
-from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.ending import Ending, failed, q850_in, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.leg import ALLOW, CallerLeg, Leg
 from sipcore.call.talk import talk
 from sipcore.cdr.entry import Answered, Ended
 from sipcore.cdr.journal import JournalError
-from sipcore.dialog.events import Told, Within
+from sipcore.dialog.events import Cancelled, Told, Within
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.pool import LegStatistics, MediaSession
@@ -54,6 +56,7 @@ class Call:
         self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
         self.b: Leg | None = None
         self.state = "setup"
+        self.is_emergency = False
         desk.enter(self)
 
     @property
@@ -85,6 +88,28 @@ class Call:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
         status = 405 if event.request.method in SIP_METHODS else 501
         self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+
+    def respond_early(self, event: Within) -> None:
+        """Answer a request within an early dialog: it is there, but nothing is carried yet."""
+        if event.request.method in ("OPTIONS", "INFO"):
+            self.desk.endpoint.respond(event.transaction, 200, {"Allow": [ALLOW]})
+        else:
+            self.respond_unknown(event)
+
+    def gave_up(self) -> Ending | None:
+        """Return the ending if the caller's CANCEL waits in the inbox."""
+        for item in self.inbox:
+            if isinstance(item, tuple) and isinstance(item[1], Cancelled) and item[0] is self.a:
+                return failed(487, "caller gave up", "caller", q850_in(item[1].request) or 16)
+        return None
+
+    def settle(self) -> None:
+        """Give back to the legs what came too late for the call: each gets its answer."""
+        for item in self.inbox.drain():
+            if isinstance(item, tuple):
+                leg, event = item
+                if leg.is_over:
+                    leg.feed(event)
 
     def describe(self) -> Mapping[str, str | float | None]:
         """Return what `sipcore show calls` tells."""
@@ -132,11 +157,15 @@ async def bridge(call: Call) -> None:
                 end = await _run(call, held)
             finally:
                 _end_legs(call, end)
+            call.settle()
             if call.b is not None:
                 figures = await call.media.finish()
     except Exception:
         _log.exception("a bug ended call=%s", call.id)
     finally:
+        call.settle()
+        if end is BUG and call.is_answered:
+            end = structs.replace(BUG, status=200)
         cdr = call.draft.finish(end, figures)
         desk.journal.append(Ended(cdr))
         desk.metrics.count_call(cdr.direction, end.status)
@@ -149,8 +178,12 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     call.draft.learn(verdict)
     if isinstance(verdict, Refuse):
         return refused(verdict)
-    if len(desk.calls) > desk.settings.most_calls and not verdict.is_emergency:
-        return failed(503, "too many calls", q850=42)
+    call.is_emergency = verdict.is_emergency
+    if not verdict.is_emergency:
+        if len(desk.calls) > desk.settings.most_calls:
+            return failed(503, "too many calls", q850=42)
+        if desk.journal.fault is not None:
+            return failed(503, "journal not on disk")
     slot = desk.slots.take(verdict.slots, call.id)
     if slot is None:
         return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
@@ -193,8 +226,12 @@ async def _answer_and_talk(call: Call, won: Won) -> Ending:
     try:
         await desk.journal.sync()
     except JournalError as fault:
-        _log.error("call=%s not answered: the journal is not on disk: %s", call.id, fault)
-        return failed(503, "journal not on disk")
+        _log.error("call=%s the journal is not on disk: %s", call.id, fault)
+        if not call.is_emergency:
+            return failed(503, "journal not on disk")
+    if (gave_up := call.gave_up()) is not None:
+        call.draft.unanswer()
+        return gave_up
     call.a.awaits_ack = call.is_delayed
     call.a.answer(told)
     return await talk(call, call.a, leg)
@@ -205,7 +242,10 @@ def _end_legs(call: Call, end: Ending) -> None:
     for leg in (call.a, call.b):
         if leg is None or leg.is_over:
             continue
-        if isinstance(leg, CallerLeg) and not leg.transaction.is_answered:
-            leg.refuse(end.status if end.status >= 300 else 500, {"Reason": [end.header]})
-        else:
-            leg.bye(end.header)
+        try:
+            if isinstance(leg, CallerLeg) and not leg.transaction.is_answered:
+                leg.refuse(end.status if end.status >= 300 else 500, {"Reason": [end.header]})
+            else:
+                leg.bye(end.header)
+        except Exception:  # the other leg must be ended all the same
+            _log.exception("call=%s leg=%s cannot be ended", call.id, leg.side)

@@ -42,7 +42,6 @@ class Settings(Struct, frozen=True):
     """Numbers that the call code needs."""
 
     node: str = "node-1"
-    domain: str = "sipcore"  # in From and To of requests of ours where nothing better is known
     most_calls: int = 2000
     ring_s: float = 60.0  # an extension or a PBX
     outside_ring_s: float = 180.0  # timer C (RFC 3261 16.6)

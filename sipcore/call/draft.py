@@ -53,6 +53,10 @@ class Draft:
         self._answered_on = self._clock.monotonic()
         return self._cdr(None, {})
 
+    def unanswer(self) -> None:
+        """The caller gave up before it could hear of the answer."""
+        self.answered_at = None
+
     def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
         """Return the whole record."""
         return self._cdr(end, media)

@@ -22,6 +22,15 @@ from sipcore.message.message import Response
 OVER = frozenset({408, 481})  # answers that end the dialog they come in (RFC 3261 12.2.1.2)
 
 
+# Failures that mean the same on the other leg, and need no header fields to be understood.
+PASSED = frozenset({400, 403, 404, 408, 480, 481, 486, 487, 488, 491, 500, 501, 503, 504, 603, 606})
+
+
+def passable(status: int, instead: int) -> int:
+    """Return what the other leg is told: a challenge, say, was meant for us and not for it."""
+    return status if status < 300 or status in PASSED else instead
+
+
 class Exchange:
     """Holds the re-INVITE that is open in a call, if one is."""
 
@@ -78,7 +87,7 @@ class Exchange:
         if response.status < 200 or asker is None or other is None or asked is None:
             return True
         if response.status >= 300:
-            self._fail(response.status)
+            self._fail(passable(response.status, 488))
             return response.status not in OVER
         try:
             told = await self._take(other, response)

@@ -14,11 +14,13 @@ from sipcore.call.desk import Desk
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
+from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
 from sipcore.policy.book import Book
+from sipcore.policy.routing import EMERGENCY
 from sipcore.transport.guard import TokenBucket
 
 SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sipsak", "sundayddr",
@@ -82,9 +84,7 @@ class Front:
         wanted = request.tokens("Require")  # Proxy-Require is for proxies, and none is here
         if wanted:
             return 420, {"Unsupported": [", ".join(wanted)]}
-        if method == "INVITE":
-            return _inspect_body(request)
-        return None
+        return _inspect_invite(request) if method == "INVITE" else None
 
     def _options(self, request: Request, flow: Flow) -> None:
         headers: Headers = {"Allow": [ALLOW], "Accept": [SDP]}
@@ -116,16 +116,15 @@ class Front:
             headers: Headers = {"Retry-After": [str(self.retry_after_s)]}
             desk.endpoint.reply_statelessly(request, flow, 503, headers)
             return
-        if not self._invites.take(desk.loop.time()):
-            desk.metrics.throttled.inc()
-            desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
-            return
-        book = desk.book()
-        source = self._source(book, request, flow)
+        dialled = number_in(Uri.parse(request.uri))
+        source = self._source(desk.book(), request, flow)
         if isinstance(source, Unproven):
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
-        dialled = Uri.parse(request.uri).user or ""
+        if dialled not in EMERGENCY and not self._invites.take(desk.loop.time()):
+            desk.metrics.throttled.inc()
+            desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
+            return
         attempt = Attempt(source, dialled, asserted(request), desk.ids.fraction())
         call = Call(desk, request, flow, attempt)
         self._start(bridge(call))
@@ -139,7 +138,13 @@ class Front:
         return who if isinstance(who, Unproven) else source_of(who)
 
 
-def _inspect_body(request: Request) -> tuple[int, Headers | None] | None:
+def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
+    """A dialog has one Contact (RFC 3261 8.1.1.8; in RFC 2543's days none), and a body to read."""
+    contact = request.contact
+    if contact is None and request.values("Contact"):
+        return 400, None
+    if contact is not None and contact.uri.scheme not in ("sip", "sips"):
+        return 400, None
     if not request.body:
         return None
     if request.content_type not in ("", SDP):
@@ -158,11 +163,22 @@ def asserted(request: Request) -> str | None:
     for name in ("P-Asserted-Identity", "P-Preferred-Identity"):
         for address in request.addresses(name):
             if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
-                return address.uri.user
+                return number_in(address.uri)
     uri = request.from_.uri
     if uri.user and uri.user.lower() != "anonymous" and "anonymous.invalid" not in uri.host.lower():
-        return uri.user
+        return number_in(uri)
     return None
+
+
+def number_in(uri: Uri) -> str:
+    """Return the user part without telephone parameters (`+8621…;npdi`, RFC 3261 19.1.6).
+
+    Raises BadMessage for control characters: escaped, they pass the grammar.
+    """
+    number = (uri.user or "").partition(";")[0]
+    if not number.isprintable():
+        raise BadMessage("control characters in a user part")
+    return number
 
 
 async def drain(front: Front, desk: Desk, drain_s: float, retry_after_s: int) -> None:

@@ -13,6 +13,7 @@ from sipcore.call.invite import invite, ways_to
 from sipcore.call.leg import SDP, CalleeLeg, Leg
 from sipcore.dialog.events import Cancelled, Reply, Within
 from sipcore.errors import BadMessage, MediaError
+from sipcore.media.control import Lost
 from sipcore.message.message import Response
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
@@ -73,6 +74,7 @@ async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
             outcome = await _ring(call, group, permit, offer)
         finally:
             if not isinstance(outcome, Won):
+                group.give_up()
                 slot.release()
         if isinstance(outcome, Won):
             return outcome
@@ -126,8 +128,10 @@ async def _ring(call: "Call", group: Group, permit: Permit, offer: bytes) -> Won
         if isinstance(item, Ending):
             group.give_up()
             return item
+        if isinstance(item, Lost):
+            return failed(503, "media worker lost", q850=41)
         if not isinstance(item, tuple):
-            continue  # media events do not matter before the answer
+            continue  # other media events do not matter before the answer
         leg, event = item
         outcome = _heed(call, group, leg, event)
         if outcome is not None:
@@ -144,7 +148,7 @@ def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending |
             return _caller_within(call, group, event)
         return None
     if isinstance(event, Within):
-        call.desk.endpoint.respond(event.transaction, 481)
+        call.respond_early(event)
         return None
     if not isinstance(event, Reply) or not isinstance(leg, CalleeLeg) or leg.is_over:
         return None
@@ -171,14 +175,13 @@ def _caller_within(call: "Call", group: Group, event: Within) -> Ending | None:
         endpoint.respond(event.transaction, 200)
         group.give_up()
         return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
-    call.respond_unknown(event)
+    call.respond_early(event)
     return None
 
 
 def _progress(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media on."""
     group.has_rung = True
-    leg.is_ringing = True
     body = event.response.body if event.response.content_type == SDP else b""
     told = b""
     if body and not call.is_delayed:

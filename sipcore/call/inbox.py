@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -40,6 +41,16 @@ class Inbox(Generic[Item]):
             if timer is not None:
                 timer.cancel()
         return items.popleft() if items else None
+
+    def drain(self) -> list[Item]:
+        """Take all that is left."""
+        items = list(self._items)
+        self._items.clear()
+        return items
+
+    def __iter__(self) -> Iterator[Item]:
+        """Look at what waits, and take nothing."""
+        return iter(self._items)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -191,7 +191,6 @@ class CalleeLeg(Leg):
         super().__init__(endpoint, notify, "", hop.flow.remote_address)
         self.who = who
         self.is_heard = False  # something has come back
-        self.is_ringing = False
         self.transaction = endpoint.request(request, hop, self)
 
     def feed(self, event: Told) -> None:
@@ -217,13 +216,19 @@ class CalleeLeg(Leg):
 
 
 def is_behind_nat(uri: Uri, flow: Flow) -> bool:
-    """Tell whether a Contact names a private address that its message did not come from."""
-    return uri.address != flow.remote_address and _is_private(uri.address)
+    """Tell whether a message from the public network names a Contact that is not in it.
+
+    Between private addresses the Contact is believed: networks of carriers are like that.
+    """
+    if uri.address == flow.remote_address:
+        return False
+    return _is_public(uri.address) is False and _is_public(flow.remote_address) is True
 
 
 @lru_cache(4096)
-def _is_private(host: str) -> bool:
+def _is_public(host: str) -> bool | None:
+    """None for what is no address. 100.64.0.0/10 (RFC 6598) is not public."""
     try:
-        return ipaddress.ip_address(host).is_private
+        return ipaddress.ip_address(host).is_global
     except ValueError:
-        return False
+        return None

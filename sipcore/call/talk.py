@@ -7,7 +7,7 @@ answered here.
 from typing import TYPE_CHECKING
 
 from sipcore.call.ending import Ending, hung_up
-from sipcore.call.exchange import OVER, Exchange
+from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.leg import ALLOW, SDP, Item, Leg
 from sipcore.dialog.events import Acked, Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.transaction import Transaction
@@ -51,6 +51,7 @@ class _Talk:
         self._carried: dict[Transaction, Transaction] = {}
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
+        self._heard_at = dict.fromkeys(("a", "b"), call.desk.loop.time())
         self._doubted: Leg | None = None
         self.ask_at: float | None = None  # when the doubted leg is asked
 
@@ -76,6 +77,11 @@ class _Talk:
         self._carried.clear()
 
     async def _heed_leg(self, leg: Leg, event: Told) -> Ending | None:
+        if leg.is_over:  # it lost the race, and what it says was queued behind the winner
+            leg.feed(event)
+            return None
+        if not (isinstance(event, Reply) and event.is_local):
+            self._heard_at[leg.side] = self._call.desk.loop.time()
         match event:
             case Within():
                 return await self._within(leg, event)
@@ -84,8 +90,9 @@ class _Talk:
             case Acked():
                 self._acked(leg, event)
             case Unacked():
+                heard_at = await self._proof_of(leg)
                 leg.bye()
-                return Ending("node", 200, 102, f"no ACK from {leg.side}", proof_age_s=0.0)
+                return self._inferred(f"no ACK from {leg.side}", heard_at)
             case Cancelled() if self._exchange.owns(event.transaction):
                 self._exchange.cancel()
         return None
@@ -121,7 +128,7 @@ class _Talk:
         if self._exchange.owns(event.transaction):
             if await self._exchange.reply(event):
                 return None
-            return self._gone(leg, f"re-INVITE got {status}", self._call.desk.loop.time())
+            return self._gone(leg, f"re-INVITE got {status}", await self._proof_of(leg))
         if status < 200:
             return None
         if (heard_at := self._probes.pop(event.transaction, None)) is not None:
@@ -130,7 +137,7 @@ class _Talk:
             return None
         asked = self._carried.pop(event.transaction, None)
         if asked is not None and not event.is_local:  # no 408 for a non-INVITE (RFC 4320 4.2)
-            self._call.desk.endpoint.respond(asked, status)
+            self._call.desk.endpoint.respond(asked, passable(status, 503))
         return None
 
     def _acked(self, leg: Leg, event: Acked) -> None:
@@ -164,6 +171,15 @@ class _Talk:
         leg, self._doubted, self.ask_at = self._doubted, None, None
         if leg is not None:
             self._probes[leg.request("OPTIONS")] = self._silent[leg.side][1]
+
+    async def _proof_of(self, leg: Leg) -> float:
+        """Return when a leg was last heard: the answer, a message of it, a packet of it."""
+        call = self._call
+        heard_at = self._heard_at[leg.side]
+        for one in await call.desk.media.survey():
+            if (one.call, one.side) == (call.id, leg.side) and one.last_packet_age_s >= 0:
+                heard_at = max(heard_at, call.desk.loop.time() - one.last_packet_age_s)
+        return heard_at
 
     def _gone(self, leg: Leg, reason: str, heard_at: float) -> Ending:
         """The peer of a leg is no more: nothing need be said to it."""

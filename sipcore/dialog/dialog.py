@@ -50,6 +50,7 @@ class Dialog:
         dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
         dialog.remote_number = request.cseq.number
         dialog.route_set = request.values("Record-Route")
+        dialog.peer_contact = str(request.from_.uri)  # for who names no Contact (RFC 2543)
         dialog.learn_target(request)
         return dialog
 

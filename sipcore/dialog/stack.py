@@ -273,6 +273,11 @@ class Stack:
         """Return how many transactions live."""
         return len(self._clients) + len(self._servers)
 
+    @property
+    def is_settled(self) -> bool:
+        """True when no request of ours waits for an answer, and no answer of ours for its ACK."""
+        return not self._unacked and all(one.is_answered for one in self._clients.values())
+
     def timer_count(self) -> int:
         """Return how many timers are set."""
         return self._machine.timer_count()

@@ -61,6 +61,7 @@ def quote_if_needed(text: str) -> str:
 
 def quote(text: str) -> str:
     """Write a quoted-string (RFC 3261 25.1)."""
+    text = text.replace("\r", " ").replace("\n", " ")  # would end the field
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -66,9 +66,9 @@ class UdpTransport:
             self._polling = self._loop.call_later(POLL_S, self._poll)
 
     def _poll(self) -> None:
-        self._drain()
+        is_empty = self._drain()
         if self._is_busy():
-            self._polling = self._loop.call_later(POLL_S, self._poll)
+            self._polling = self._loop.call_later(POLL_S if is_empty else 0, self._poll)
         else:
             self._polling = None
             self._loop.add_reader(self._socket, self._readable)
@@ -83,15 +83,17 @@ class UdpTransport:
         self._count = 0
         return is_busy
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Take what has come; False where more may be there."""
         for _ in range(MOST_AT_ONCE):
             try:
                 data, source = self._socket.recvfrom(DATAGRAM_BYTES)
             except BlockingIOError:
-                return
+                return True
             except OSError:  # an ICMP error of an earlier datagram: its transaction times out
                 continue
             self._count += 1
             if len(data) > KEEP_ALIVE_BYTES:
                 flow = Flow("udp", self.address, self.port, source[0], source[1])
                 self._receive(data, flow)
+        return False

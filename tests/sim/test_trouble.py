@@ -156,13 +156,18 @@ def test_an_answer_that_is_not_on_disk_does_not_go_on(tmp_path: Path) -> None:
             talk = caller.call("8002")
             await talk.ended.wait()
             assert talk.status == 503
-            await callee.calls[0].ended.wait()
+            assert callee.calls == [], "nobody is rung for a call that cannot be answered"
+            carrier = here.carrier()
+            emergency = caller.call("110")
+            await emergency.answered.wait()
+            emergency.hang_up()
+            await carrier.calls[0].ended.wait()
             here.journal.refuse = None
             second = caller.call("8002")
             await second.answered.wait()
             second.hang_up()
             await here.pass_time(1)
-            assert len(here.cdrs()) == 2, "the refused attempt was kept and written later"
+            assert len(here.cdrs()) == 3, "what the disk refused was kept and written later"
 
     simulate(main())
 
