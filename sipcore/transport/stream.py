@@ -132,6 +132,8 @@ class StreamTransport:
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        else:
+            self._socket.close()
         for task in self._opening:
             task.cancel()
         for connection in list(self._connections.values()):
