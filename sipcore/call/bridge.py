@@ -228,6 +228,7 @@ async def _answer_and_talk(call: Call, won: Won) -> Ending:
     except JournalError as fault:
         _log.error("call=%s the journal is not on disk: %s", call.id, fault)
         if not call.is_emergency:
+            call.draft.unanswer()
             return failed(503, "journal not on disk")
     if (gave_up := call.gave_up()) is not None:
         call.draft.unanswer()

@@ -54,7 +54,7 @@ class Draft:
         return self._cdr(None, {})
 
     def unanswer(self) -> None:
-        """The caller gave up before it could hear of the answer."""
+        """The caller never heard of the answer: it gave up, or the disk did."""
         self.answered_at = None
 
     def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:

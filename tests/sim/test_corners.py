@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.cdr.journal import InlineJournal
+from sipcore.cdr.journal import InlineJournal, JournalError
 from sipcore.config import parse_config
 from sipcore.dialog.events import Within
 from tests.sim.loop import simulate
@@ -184,6 +184,31 @@ def test_a_caller_who_gives_up_while_the_disk_hangs_is_not_connected(tmp_path: P
             await callee.calls[0].ended.wait()
             await here.pass_time(40)
             assert here.leftovers() == {}
+
+    simulate(main())
+
+
+class RefusingJournal(InlineJournal):
+    """A disk that takes everything but does not say so."""
+
+    async def sync(self) -> None:
+        raise JournalError("no space left on device")
+
+
+def test_an_answer_that_cannot_be_synced_is_no_answer_for_the_caller(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller = await here.desk_phone()
+            callee = await here.desk_phone("8002", "workshop-8002")
+            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
+            refusing.start()
+            here.node.desk.journal = refusing
+            talk = caller.call("8002")
+            await talk.ended.wait()
+            await callee.calls[0].ended.wait()
+            assert talk.status == 503
+            (cdr,) = here.cdrs()
+            assert (cdr.sip_status, cdr.answered_at, cdr.talked_s) == (503, None, None)
 
     simulate(main())
 
