@@ -80,7 +80,8 @@ class _Talk:
         if leg.is_over:  # it lost the race, and what it says was queued behind the winner
             leg.feed(event)
             return None
-        if not (isinstance(event, Reply) and event.is_local):
+        is_silence = isinstance(event, Unacked) or (isinstance(event, Reply) and event.is_local)
+        if not is_silence:
             self._heard_at[leg.side] = self._call.desk.loop.time()
         match event:
             case Within():

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.call.leg import is_behind_nat
 from sipcore.cdr.journal import InlineJournal, JournalError
 from sipcore.config import parse_config
 from sipcore.dialog.events import Within
+from sipcore.message.flow import Flow
+from sipcore.message.uri import Uri
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Talk, sdp
@@ -158,6 +161,23 @@ def test_a_message_in_a_call_is_carried_across(tmp_path: Path) -> None:
             talk.hang_up()
 
     simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("contact", "source", "expected"),
+    [
+        ("192.168.1.5", "8.8.8.8", True),
+        ("100.64.3.4", "8.8.8.8", True),  # carrier-grade NAT, RFC 6598
+        ("192.168.1.5", "10.0.0.7", False),  # a carrier's private network: its Contact counts
+        ("8.8.4.4", "8.8.8.8", False),
+        ("phone.example", "8.8.8.8", False),
+    ],
+)
+def test_a_contact_that_the_public_network_cannot_reach_is_behind_nat(
+    contact: str, source: str, expected: bool
+) -> None:
+    flow = Flow("udp", "10.0.0.1", 5060, source, 5060)
+    assert is_behind_nat(Uri.parse(f"sip:8001@{contact}"), flow) is expected
 
 
 class SlowJournal(InlineJournal):

@@ -110,6 +110,8 @@ def test_a_caller_that_never_acknowledges_is_let_go(tmp_path: Path) -> None:
             assert callee.calls[0].is_over
             (cdr,) = here.cdrs()
             assert cdr.reason == "no ACK from a"
+            assert cdr.talked_s is not None
+            assert cdr.talked_s < 1, "nothing proves that it lived longer"
             await here.pass_time(60)
             assert here.leftovers() == {}
 
