@@ -87,6 +87,8 @@ def _media_settings(config: Config, data: Path, number: int) -> dict[str, object
         "path": str(data / f"media-{number}.sock"),
         "address": config.media.address,
         "silence_s": config.media.silence_s,
+        "jitter_ms": config.media.jitter_ms,
+        "recordings": str(data / "recordings"),
     }
 
 

@@ -19,6 +19,7 @@ from sipcore.media.quality import StreamState as StreamState  # part of what is 
 from sipcore.media.quality import Totals as Totals
 
 Side = Literal["a", "b"]
+Mode = Literal["buffer", "pass"]
 
 MAX_FRAME = 16 << 20
 ASK_S = 5.0  # a worker that takes longer to answer is as good as gone
@@ -42,7 +43,8 @@ class Description(Struct, frozen=True, array_like=True):
     `stream` counts the call's streams in the order they were opened. `port` 0: the stream is not in
     use. `address` "": nothing is sent there (hold). `sources` are the only addresses that the
     stream may be latched to. `clock_rate` is in Hz; `other_rates` names the payload types that
-    differ, 0 where timestamps say nothing of arrival (telephone-event, RFC 4733 2.2).
+    differ, 0 where timestamps say nothing of arrival (telephone-event, RFC 4733 2.2). `mode`: what
+    comes from it goes through the jitter buffer, or on at once (fax).
     """
 
     stream: int
@@ -53,6 +55,7 @@ class Description(Struct, frozen=True, array_like=True):
     is_sound_expected: bool
     clock_rate: int
     other_rates: tuple[tuple[int, int], ...] = ()
+    mode: Mode = "buffer"
 
     def place(self) -> tuple[object, ...]:
         """Return where its speaker is: a change of it is a move, nothing else is."""
@@ -80,6 +83,18 @@ class Close(Struct, frozen=True, array_like=True, tag="close"):
 
     id: int
     call: str
+
+
+class Record(Struct, frozen=True, array_like=True, tag="record"):
+    """Record a call's audio as `name`, a file in the recordings folder, from now to its end.
+
+    `codecs` has (side, payload type, codec name) of what each side may send. Again: takes in new
+    codecs. No reply; `Recorded` follows the call's Close.
+    """
+
+    call: str
+    name: str
+    codecs: tuple[tuple[Side, int, str], ...] = ()
 
 
 class List(Struct, frozen=True, array_like=True, tag="list"):
@@ -132,18 +147,27 @@ class Silent(Struct, frozen=True, array_like=True, tag="silent"):
     silent_s: float
 
 
+class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
+    """A recording is finished and on disk; `is_degraded`: something of it is missing."""
+
+    call: str
+    name: str
+    sha256: str
+    is_degraded: bool
+
+
 class Lost(Struct, frozen=True):
     """The worker that carried the call is gone, and its sound with it. Made by the pool's end."""
 
     call: str
 
 
-MediaEvent = FirstPacket | Silent | Lost
+MediaEvent = FirstPacket | Silent | Recorded | Lost
 OnEvent = Callable[[MediaEvent], None]
 
-Verb = Open | Update | Close | List | Metrics
+Verb = Open | Update | Record | Close | List | Metrics
 Reply = Opened | Closed | Listed | Measured
-Event = FirstPacket | Silent
+Event = FirstPacket | Silent | Recorded
 
 Message = TypeVar("Message")
 
@@ -375,7 +399,7 @@ class Worker:
         self._unclosed.clear()
 
     def _heard(self, answer: Reply | Event) -> None:
-        if isinstance(answer, FirstPacket | Silent):
+        if isinstance(answer, FirstPacket | Silent | Recorded):
             self._on_event(answer)
         elif (future := self._asked.get(answer.id)) is not None and not future.done():
             future.set_result(answer)

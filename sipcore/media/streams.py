@@ -61,6 +61,15 @@ class Call(Struct):
     rows: list[int]
     descriptions: dict[int, Description]
 
+    def audio(self) -> dict[Side, int]:
+        """Return the row of each side's first stream: its audio."""
+        rows: dict[Side, int] = {}
+        for stream, row in sorted(
+            zip(self.streams, self.rows, strict=True), key=lambda pair: pair[0].media
+        ):
+            rows.setdefault(stream.side, row)
+        return rows
+
 
 class Streams:
     """The table. Columns are attributes and are replaced when it grows: do not keep them.

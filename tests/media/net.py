@@ -14,9 +14,9 @@ from sipcore.clock import Clock
 from sipcore.ids import Ids
 from sipcore.media import control
 from sipcore.media.control import Description, OnAnswer, OnLost, Stream
+from sipcore.media.engine import Engine
 from sipcore.media.quality import StreamState, Totals
 from sipcore.media.wire.base import Addresses, Batch, Remote
-from sipcore.media.worker import Engine
 
 RELAY = "192.0.2.1"
 Sent = tuple[int, Remote, bytes]  # local port, remote, packet

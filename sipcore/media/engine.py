@@ -1,0 +1,233 @@
+"""The media engine: streams, a wire, and what the verbs say about them.
+
+It is told the time and owns no clock, socket or process: tests drive it over a wire in memory.
+"""
+
+import errno
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import structs
+
+from sipcore.ids import Ids
+from sipcore.media import control
+from sipcore.media.control import Description
+from sipcore.media.quality import StreamState, Totals
+from sipcore.media.rtcp import Reporter
+from sipcore.media.rtp import RELATCH_S, Relay
+from sipcore.media.streams import NOBODY, Call, Counters, Streams
+from sipcore.media.tap import Tap
+from sipcore.media.wire.base import Addresses, Wire
+
+TICK_S = 0.25
+NTP_EPOCH_S = 2208988800  # 1900 to 1970
+
+
+class Engine:
+    """Streams, a wire, and what the verbs say about them. Events wait for `poll`."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        addresses: Addresses,
+        ids: Ids,
+        silence_s: float,
+        wall_s: float = 0.0,
+        tap: Tap | None = None,
+    ) -> None:
+        """`addresses` is the wire's; `wall_s` the time of day at the clock's 0, for RTCP.
+
+        `tap` listens to the calls that are to be recorded; without one none is.
+        """
+        self._tap = tap
+        self.streams = Streams()
+        self._wire = wire
+        self._addresses = addresses
+        self._ids = ids
+        self._silence_s = silence_s
+        self._ntp_s = wall_s + NTP_EPOCH_S
+        self._calls: dict[str, Call] = {}
+        self._legs: dict[int, tuple[str, control.Side]] = {}  # by the leg's first row
+        self._counters = Counters()
+        self._relay = Relay(self.streams, wire, addresses, self._counters)
+        self._reporter = Reporter(self.streams, wire, self._counters, ids.fraction)
+        self._events: deque[control.Event] = deque()
+        self._tick_at: float | None = None
+        self._greatest_late_ms = 0.0
+
+    def handle(self, verb: control.Verb, now: float) -> control.Reply | None:
+        """Do what a verb says; return its reply, if it has one."""
+        match verb:
+            case control.Open():
+                return self._open(verb, now)
+            case control.Update():
+                if (call := self._calls.get(verb.call)) is not None:
+                    self._describe(call, verb.descriptions, now)
+                return None
+            case control.Record():
+                if self._tap is not None and (call := self._calls.get(verb.call)) is not None:
+                    self._tap.begin(verb, call.audio(), now)
+                return None
+            case control.Close():
+                return control.Closed(verb.id, self._close(verb.call, now))
+            case control.List():
+                calls = self._calls.values()
+                return control.Listed(verb.id, {one.id: self._states(one, now) for one in calls})
+            case control.Metrics():
+                return control.Measured(verb.id, self._totals())
+
+    def receive(self, now: float) -> int:
+        """Take one batch off the wire, send on what may go; return how many packets came."""
+        count = self._wire.receive()
+        if not count:
+            return 0
+        self._counters.batches += 1
+        self._counters.greatest_batch = max(self._counters.greatest_batch, count)
+        doors = self._wire.batch.door[:count]
+        rows = doors >> 1
+        rtcp = (doors & 1).nonzero()[0]
+        if len(rtcp):
+            for at in rtcp.tolist():
+                self._reporter.hear(int(rows[at]), at, now, now + self._ntp_s)
+            rows[rtcp] = NOBODY
+            self._wire.batch.size[rtcp] = 0  # no RTP, whatever it looks like
+        self._relay.take(rows, now)
+        for lead in self._relay.started:
+            self._events.append(control.FirstPacket(*self._legs[lead]))
+        self._relay.started.clear()
+        return count
+
+    def tick(self, now: float) -> None:
+        """Do what is due: reports, silence, doors to be unlatched."""
+        if self._tick_at is not None:
+            if now < self._tick_at:
+                return
+            self._greatest_late_ms = max(self._greatest_late_ms, (now - self._tick_at) * 1000)
+        self._tick_at = now + TICK_S
+        streams = self.streams
+        quiet = now - streams.packet_at > RELATCH_S
+        for row in np.flatnonzero(quiet & streams.is_latched).tolist():
+            self._relay.unlatch(row)
+        since = np.maximum(streams.heard_at, streams.told_at)
+        silent = streams.is_sound_expected & (now - since >= self._silence_s)
+        for lead in np.flatnonzero(silent).tolist():
+            streams.told_at[lead] = now
+            silent_s = now - streams.heard_at.item(lead)
+            self._events.append(control.Silent(*self._legs[lead], silent_s))
+        self._reporter.send_due(now, now + self._ntp_s)
+        if self._tap is not None:
+            self._tap.tick(now)
+
+    def next_timeout(self) -> float:
+        """Return when `tick` wants to be called."""
+        return self._tick_at or 0.0
+
+    def poll(self) -> control.Event | None:
+        """Return the next event, or None."""
+        if self._events:
+            return self._events.popleft()
+        return self._tap.poll() if self._tap is not None else None
+
+    def close(self, now: float) -> None:
+        """End every call, with an RTCP BYE to each leg."""
+        for call in list(self._calls):
+            self._close(call, now)
+        if self._tap is not None:
+            self._tap.close(now)
+
+    def _open(self, verb: control.Open, now: float) -> control.Reply:
+        """Bind the ports of all the streams, or of none."""
+        taken, fault, rows = [], "", []
+        for stream in verb.streams:
+            row = self.streams.allocate()
+            try:
+                self._wire.open(row, stream.port)
+                rows.append(row)
+            except OSError as error:
+                self.streams.free(row)
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    taken.append(stream.port)
+                else:
+                    fault = f"cannot open a media port: {error.strerror}"
+        if taken or fault:
+            for row in rows:
+                self._wire.close(row)
+                self.streams.free(row)
+            return control.Opened(verb.id, tuple(taken), fault)
+        call = self._calls.setdefault(verb.call, Call(verb.call, [], [], {}))
+        call.streams += verb.streams
+        call.rows += rows
+        rows_of = {(s.side, s.media): row for s, row in zip(call.streams, call.rows, strict=True)}
+        for lead, side in self.streams.pair(rows_of):
+            self._legs[lead] = (call.id, side)
+        for row in rows:
+            self.streams.own_ssrc[row] = int(self._ids.token(8), 16)
+            self.streams.cname[row] = np.frombuffer(self._ids.token(16).encode(), np.uint8)
+            self._reporter.begin(row, now)
+        self._describe(call, verb.descriptions, now)
+        return control.Opened(verb.id)
+
+    def _describe(self, call: Call, descriptions: Sequence[Description], now: float) -> None:
+        streams = self.streams
+        for one in descriptions:
+            if not 0 <= one.stream < len(call.rows):
+                continue
+            row, was = call.rows[one.stream], call.descriptions.get(one.stream)
+            call.descriptions[one.stream] = one
+            streams.clock_rates[row] = one.clock_rate
+            for payload_type, rate in one.other_rates:
+                streams.clock_rates[row, payload_type & 127] = rate
+            if was is None or was.place() != one.place():
+                self._relay.move(row, one, now)
+            streams.heard_at[streams.lead[row]] = now  # its signalling is a sign of life
+        for lead in {int(streams.lead[row]) for row in call.rows}:
+            streams.is_sound_expected[lead] = any(
+                one.is_sound_expected
+                for number, one in call.descriptions.items()
+                if streams.lead[call.rows[number]] == lead
+            )
+
+    def _close(self, call_id: str, now: float) -> tuple[StreamState, ...]:
+        if (call := self._calls.pop(call_id, None)) is None:
+            return ()
+        if self._tap is not None:
+            self._tap.end(call_id, now)
+        states, rows = self._states(call, now), np.array(call.rows)
+        self._reporter.send(rows, now, now + self._ntp_s, bye=True)
+        self._counters.lost += int(self.streams.lost(rows).sum())
+        self._counters.octets_received += int(self.streams.octets[rows].sum())
+        self._counters.foreign += int(self.streams.foreign[rows].sum())
+        for row in call.rows:
+            self._legs.pop(row, None)
+            self._relay.close(row)
+        return states
+
+    def _states(self, call: Call, now: float) -> tuple[StreamState, ...]:
+        figures = zip(call.rows, call.streams, strict=True)
+        return tuple(
+            StreamState(
+                stream.side,
+                stream.media,
+                stream.port,
+                *self._relay.remote(row, call.descriptions.get(number)),
+                **self.streams.figures(row, now),
+            )
+            for number, (row, stream) in enumerate(figures)
+        )
+
+    def _totals(self) -> Totals:
+        streams = self.streams
+        rows = np.flatnonzero(streams.is_open)
+        counted = structs.asdict(self._counters)
+        counted["lost"] += int(streams.lost(rows).sum())
+        counted["octets_received"] += int(streams.octets[rows].sum())
+        counted["foreign"] += int(streams.foreign[rows].sum())
+        heard = rows[streams.has_source[rows]]
+        return Totals(
+            calls=len(self._calls),
+            streams=len(rows),
+            greatest_late_ms=self._greatest_late_ms,
+            jitter_ms=float(streams.jitter_s(heard).mean()) * 1000 if len(heard) else 0.0,
+            **counted,
+        )
