@@ -21,6 +21,7 @@ from sipcore.ids import Ids
 from sipcore.log import logger
 from sipcore.media.control import unix_link
 from sipcore.media.pool import MediaPool
+from sipcore.media.staging import salvage, salvage_all
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.site import site_of
@@ -77,6 +78,7 @@ class SignallingProcess:
         try:
             await self._start_media(media)
             await close_left_behind(left, journal, media, clock)
+            await self._finish_recordings()
             await self._open(node)
             node.begin()
             gc.collect()
@@ -98,7 +100,21 @@ class SignallingProcess:
         paths = [str(self._data / f"media-{n}.sock") for n in range(config.media.workers)]
         connects = [unix_link(path) for path in paths]
         media = config.media
-        return MediaPool(media.address, media.ports, media.silence_s, clock, ids, connects)
+        return MediaPool(
+            media.address, media.ports, media.silence_s, clock, ids, connects, self._salvage
+        )
+
+    async def _salvage(self, name: str) -> str:
+        return await asyncio.to_thread(salvage, self._data / "recordings", name)
+
+    async def _finish_recordings(self) -> None:
+        """Finish what is left of recordings; their records were written before their worker died.
+
+        Such a record has the file's name already; its digest goes to the log.
+        """
+        found = await asyncio.to_thread(salvage_all, self._data / "recordings")
+        for name, digest in found.items():
+            _log.warning("recording=%s was left behind and is finished, sha256=%s", name, digest)
 
     async def _start_media(self, media: MediaPool) -> None:
         try:

@@ -13,17 +13,17 @@ from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, q850_in, refused
 from sipcore.call.hunt import Won, hunt
-from sipcore.call.leg import ALLOW, CallerLeg, Leg
+from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg
 from sipcore.call.talk import talk
 from sipcore.cdr.entry import Answered, Ended
 from sipcore.cdr.journal import JournalError
 from sipcore.dialog.events import Cancelled, Told, Within
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
-from sipcore.media.pool import LegStatistics, MediaSession
+from sipcore.media.session import LegStatistics, MediaSession
 from sipcore.message.flow import Flow
 from sipcore.message.message import Request
-from sipcore.policy.attempt import Attempt, Permit, Refuse, refuse_permitted
+from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
 from sipcore.policy.decide import decide
 
 SIP_METHODS = frozenset(
@@ -160,6 +160,8 @@ async def bridge(call: Call) -> None:
             call.settle()
             if call.b is not None:
                 figures = await call.media.finish()
+        if call.draft.recording:  # slots and ports are given back by now
+            await _keep_recording(call)
     except Exception:
         _log.exception("a bug ended call=%s", call.id)
     finally:
@@ -194,7 +196,7 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     if isinstance(won, Ending):
         return won
     held.enter_context(won.slot)
-    return await _answer_and_talk(call, won)
+    return await _answer_and_talk(call, won, _is_recorded(call, verdict, won.leg))
 
 
 async def _reach(call: Call, permit: Permit) -> Won | Ending:
@@ -213,7 +215,28 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
     return await hunt(call, permit, offer)
 
 
-async def _answer_and_talk(call: Call, won: Won) -> Ending:
+def _is_recorded(call: Call, permit: Permit, leg: CalleeLeg) -> bool:
+    """Say whether the caller's extension or the one that answered is to be recorded."""
+    source = call.attempt.source
+    asks = [(source.customer, source.id)] if source.kind == "extension" else []
+    asks += [
+        (target.customer, target.number)
+        for group in permit.targets
+        for target in group
+        if isinstance(target, ExtensionTarget) and target.number == leg.who
+    ]
+    found = (call.book.extension(*one) for one in asks)
+    return any(one is not None and one.is_recorded for one in found)
+
+
+async def _keep_recording(call: Call) -> None:
+    """Wait for the recording to be finished, a moment at most."""
+    call.draft.hang_up()
+    if (recorded := await call.media.recorded()) is not None:
+        call.draft.keep(recorded)
+
+
+async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     """Answer the caller once the journal has the answer on disk; then talk."""
     desk, leg, response = call.desk, won.leg, won.response
     call.b = leg
@@ -222,7 +245,7 @@ async def _answer_and_talk(call: Call, won: Won) -> Ending:
     except (BadMessage, MediaError) as fault:
         return failed(488, f"{leg.who} answered with an SDP that cannot be used: {fault}")
     call.note_answer()
-    desk.journal.append(Answered(call.draft.answer()))
+    desk.journal.append(Answered(call.draft.answer(is_recorded)))
     try:
         await desk.journal.sync()
     except JournalError as fault:
@@ -235,6 +258,8 @@ async def _answer_and_talk(call: Call, won: Won) -> Ending:
         return gave_up
     call.a.awaits_ack = call.is_delayed
     call.a.answer(told)
+    if call.draft.recording and call.draft.answered_at is not None:
+        call.media.record(call.draft.recording, call.draft.answered_at)
     return await talk(call, call.a, leg)
 
 

@@ -1,9 +1,12 @@
 """Draft: the CDR of a call in progress; it ends as a frozen Cdr."""
 
+from datetime import UTC, datetime
+
 from sipcore.call.ending import Ending
 from sipcore.cdr.record import Cdr, Direction
 from sipcore.clock import Clock
-from sipcore.media.pool import LegStatistics
+from sipcore.media.control import Recorded
+from sipcore.media.session import LegStatistics
 from sipcore.policy.attempt import CarrierTarget, Permit, Refuse, Target, TrunkTarget
 
 
@@ -23,7 +26,11 @@ class Draft:
         self.setup_on = clock.monotonic()
         self.ringing_at: float | None = None
         self.answered_at: float | None = None
+        self.recording = ""  # its name, from the answer on
+        self.recording_sha256 = ""
+        self.is_degraded = True  # as long as nobody says that the recording is whole
         self._answered_on = 0.0
+        self._over: tuple[float, float] | None = None  # by both clocks
 
     def learn(self, verdict: Permit | Refuse) -> None:
         """Take what a decision says of the attempt."""
@@ -47,15 +54,27 @@ class Draft:
         if self.ringing_at is None:
             self.ringing_at = self._clock.wall_s()
 
-    def answer(self) -> Cdr:
+    def answer(self, is_recorded: bool = False) -> Cdr:
         """Note the answer; return what the journal must hold before the caller hears of it."""
         self.answered_at = self._clock.wall_s()
         self._answered_on = self._clock.monotonic()
+        if is_recorded:
+            day = datetime.fromtimestamp(self.answered_at, UTC).strftime("%Y/%m/%d")
+            self.recording = f"{day}/{self.id}.wav"
         return self._cdr(None, {})
 
     def unanswer(self) -> None:
         """The caller never heard of the answer: it gave up, or the disk did."""
         self.answered_at = None
+        self.recording = ""
+
+    def hang_up(self) -> None:
+        """Note that the talk is over, for a record that still waits for something."""
+        self._over = self._clock.wall_s(), self._clock.monotonic()
+
+    def keep(self, recorded: Recorded) -> None:
+        """Take what became of the recording."""
+        self.recording_sha256, self.is_degraded = recorded.sha256, recorded.is_degraded
 
     def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
         """Return the whole record."""
@@ -65,8 +84,9 @@ class Draft:
         a, b = media.get("a"), media.get("b")
         late_s = end.proof_age_s or 0.0 if end else 0.0
         talked_s = None
+        ended_at, ended_on = self._over or (self._clock.wall_s(), self._clock.monotonic())
         if end is not None and self.answered_at is not None:
-            talked_s = max(0.0, self._clock.monotonic() - self._answered_on - late_s)
+            talked_s = max(0.0, ended_on - self._answered_on - late_s)
         return Cdr(
             id=self.id,
             call_id=self.call_id,
@@ -85,7 +105,7 @@ class Draft:
             setup_at=self.setup_at,
             ringing_at=self.ringing_at,
             answered_at=self.answered_at,
-            ended_at=None if end is None else self._clock.wall_s() - late_s,
+            ended_at=None if end is None else ended_at - late_s,
             talked_s=talked_s,
             ended_by=None if end is None else end.by,
             sip_status=200 if end is None else end.status,
@@ -102,5 +122,8 @@ class Draft:
             b_lost=b.lost if b else None,
             b_jitter_ms=b.jitter_ms if b else None,
             b_mos=b.mos if b else None,
+            recording=self.recording or None,
+            recording_sha256=self.recording_sha256 or None,
+            recording_degraded=self.is_degraded if self.recording and end is not None else None,
             inferred_end=end is not None and end.proof_age_s is not None,
         )

@@ -16,7 +16,7 @@ from sipcore.dialog.negotiation import (
 from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
 from sipcore.ids import Ids
-from sipcore.media.pool import MediaSession
+from sipcore.media.session import MediaSession
 from sipcore.message.message import Response
 
 OVER = frozenset({408, 481})  # answers that end the dialog they come in (RFC 3261 12.2.1.2)

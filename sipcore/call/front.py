@@ -103,6 +103,8 @@ class Front:
         who = self._sign_in.identify(self._desk.book(), request, flow.remote_address, domain)
         if isinstance(who, Unproven):
             metrics.count_registration("refused" if who.is_wrong else "challenged")
+            if who.is_wrong:
+                metrics.count_wrong_credentials("REGISTER")
             endpoint.reply_statelessly(request, flow, 401, who.headers)
             return
         verdict = self._registrar.register(who, request, flow)
@@ -119,6 +121,8 @@ class Front:
         dialled = number_in(Uri.parse(request.uri))
         source = self._source(desk.book(), request, flow)
         if isinstance(source, Unproven):
+            if source.is_wrong:
+                desk.metrics.count_wrong_credentials("INVITE")
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
         if dialled not in EMERGENCY and not self._invites.take(desk.loop.time()):

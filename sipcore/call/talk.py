@@ -155,6 +155,7 @@ class _Talk:
         """A side is silent: it will be asked; both are: end without asking."""
         desk = self._call.desk
         now = desk.loop.time()
+        desk.metrics.silences.inc()
         self._silent[silent.side] = (now, now - silent.silent_s)
         longest_s = desk.settings.silence_s + SILENCE_SLACK_S
         fresh = [

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from sipcore.catalogue import CDRS, JOURNAL_UNWRITTEN
 from sipcore.cdr.entry import Alive, Answered, Ended, Entry, to_line
 from sipcore.cdr.recovery import NOTHING_LEFT, Interrupted, Recovery, close_interrupted, recover
 from sipcore.cdr.segments import Segments
@@ -76,7 +77,10 @@ class Journal:
         self._size = 0
         self._lines: list[bytes] = []
         self._kept_bytes = 0
+        self._cdrs = 0
         self._fault: str | None = None
+        metrics.watch(CDRS, lambda: self._cdrs)
+        metrics.watch(JOURNAL_UNWRITTEN, lambda: self._kept_bytes)
 
     @property
     def fault(self) -> str | None:
@@ -157,6 +161,7 @@ class Journal:
             case Ended(cdr):
                 self._open.pop(cdr.id, None)
                 self._proofs.pop(cdr.id, None)
+                self._cdrs += 1
             case Alive(_, proofs):
                 self._proofs.update((i, at) for i, at in proofs.items() if i in self._open)
         if self._kept_bytes > KEEP_BYTES and not _is_precious(entry):

@@ -89,12 +89,14 @@ class Record(Struct, frozen=True, array_like=True, tag="record"):
     """Record a call's audio as `name`, a file in the recordings folder, from now to its end.
 
     `codecs` has (side, payload type, codec name) of what each side may send. Again: takes in new
-    codecs. No reply; `Recorded` follows the call's Close.
+    codecs. `started_at`, UTC seconds, is when the recording began: another worker goes on with the
+    file of one that died, at its place. No reply; `Recorded` follows the call's Close.
     """
 
     call: str
     name: str
     codecs: tuple[tuple[Side, int, str], ...] = ()
+    started_at: float = 0.0
 
 
 class List(Struct, frozen=True, array_like=True, tag="list"):

@@ -13,15 +13,19 @@ from msgspec import structs
 from sipcore.ids import Ids
 from sipcore.media import control
 from sipcore.media.control import Description
+from sipcore.media.jitter import JitterBuffer
 from sipcore.media.quality import StreamState, Totals
+from sipcore.media.relay import RELATCH_S, Relay
 from sipcore.media.rtcp import Reporter
-from sipcore.media.rtp import RELATCH_S, Relay
 from sipcore.media.streams import NOBODY, Call, Counters, Streams
 from sipcore.media.tap import Tap
 from sipcore.media.wire.base import Addresses, Wire
 
-TICK_S = 0.25
+TICKS = 200  # a second: packets come and go by them
+LINGER_S = 0.1  # without a packet, until ticks end
+CARE_S = 0.25  # between looks at what is silent, and at what is to be reported
 NTP_EPOCH_S = 2208988800  # 1900 to 1970
+_AT_ONCE = 1e-3  # of a tick: what is so close to a deadline is there
 
 
 class Engine:
@@ -35,10 +39,12 @@ class Engine:
         silence_s: float,
         wall_s: float = 0.0,
         tap: Tap | None = None,
+        jitter_ms: tuple[int, int] = (20, 120),
     ) -> None:
         """`addresses` is the wire's; `wall_s` the time of day at the clock's 0, for RTCP.
 
-        `tap` listens to the calls that are to be recorded; without one none is.
+        `tap` listens to the calls that are to be recorded; without one none is. `jitter_ms` are the
+        bounds of the jitter buffer's delay.
         """
         self._tap = tap
         self.streams = Streams()
@@ -50,10 +56,16 @@ class Engine:
         self._calls: dict[str, Call] = {}
         self._legs: dict[int, tuple[str, control.Side]] = {}  # by the leg's first row
         self._counters = Counters()
-        self._relay = Relay(self.streams, wire, addresses, self._counters)
+        least, most = jitter_ms
+        bounds_s = least / 1000, most / 1000
+        self._buffer = JitterBuffer(self.streams, wire.batch, bounds_s, self._counters)
+        self._relay = Relay(self.streams, wire, addresses, self._counters, self._buffer)
+        self._relay.tap = tap
         self._reporter = Reporter(self.streams, wire, self._counters, ids.fraction)
         self._events: deque[control.Event] = deque()
-        self._tick_at: float | None = None
+        self._tick_at = np.inf
+        self._care_at = 0.0
+        self._packet_at = -np.inf
         self._greatest_late_ms = 0.0
 
     def handle(self, verb: control.Verb, now: float) -> control.Reply | None:
@@ -78,10 +90,13 @@ class Engine:
                 return control.Measured(verb.id, self._totals())
 
     def receive(self, now: float) -> int:
-        """Take one batch off the wire, send on what may go; return how many packets came."""
+        """Take one batch off the wire, send on what may pass; return how many packets came."""
         count = self._wire.receive()
         if not count:
             return 0
+        self._packet_at = now
+        if not self.is_playing:
+            self._tick_at = _next_tick(now)
         self._counters.batches += 1
         self._counters.greatest_batch = max(self._counters.greatest_batch, count)
         doors = self._wire.batch.door[:count]
@@ -91,20 +106,37 @@ class Engine:
             for at in rtcp.tolist():
                 self._reporter.hear(int(rows[at]), at, now, now + self._ntp_s)
             rows[rtcp] = NOBODY
-            self._wire.batch.size[rtcp] = 0  # no RTP, whatever it looks like
+            self._wire.batch.size[self._wire.batch.cell[rtcp]] = 0  # no RTP, whatever it looks like
         self._relay.take(rows, now)
         for lead in self._relay.started:
             self._events.append(control.FirstPacket(*self._legs[lead]))
         self._relay.started.clear()
         return count
 
+    @property
+    def is_playing(self) -> bool:
+        """Whether packets come and go by the tick; if not, the next one is to be taken at once."""
+        return self._tick_at < np.inf
+
     def tick(self, now: float) -> None:
-        """Do what is due: reports, silence, doors to be unlatched."""
-        if self._tick_at is not None:
-            if now < self._tick_at:
-                return
-            self._greatest_late_ms = max(self._greatest_late_ms, (now - self._tick_at) * 1000)
-        self._tick_at = now + TICK_S
+        """Do what is due: packets to be played, and a few times a second all the rest."""
+        if now >= self._tick_at:
+            self._play(now)
+        if now >= self._care_at:
+            self._care_at = now + CARE_S
+            self._care(now)
+
+    def _play(self, now: float) -> None:
+        late_s = now - self._tick_at
+        self._counters.ticks += 1
+        self._counters.ticks_late_s += late_s
+        self._greatest_late_ms = max(self._greatest_late_ms, late_s * 1000)
+        self._relay.play(now)
+        is_over = now - self._packet_at > LINGER_S and self._buffer.is_empty()
+        self._tick_at = np.inf if is_over else _next_tick(now)
+
+    def _care(self, now: float) -> None:
+        """See to reports, silence, doors to be unlatched."""
         streams = self.streams
         quiet = now - streams.packet_at > RELATCH_S
         for row in np.flatnonzero(quiet & streams.is_latched).tolist():
@@ -121,7 +153,7 @@ class Engine:
 
     def next_timeout(self) -> float:
         """Return when `tick` wants to be called."""
-        return self._tick_at or 0.0
+        return min(self._tick_at, self._care_at)
 
     def poll(self) -> control.Event | None:
         """Return the next event, or None."""
@@ -180,6 +212,7 @@ class Engine:
                 streams.clock_rates[row, payload_type & 127] = rate
             if was is None or was.place() != one.place():
                 self._relay.move(row, one, now)
+            self._relay.set_mode(row, is_buffered=one.mode == "buffer", now=now)
             streams.heard_at[streams.lead[row]] = now  # its signalling is a sign of life
         for lead in {int(streams.lead[row]) for row in call.rows}:
             streams.is_sound_expected[lead] = any(
@@ -198,6 +231,7 @@ class Engine:
         self._counters.lost += int(self.streams.lost(rows).sum())
         self._counters.octets_received += int(self.streams.octets[rows].sum())
         self._counters.foreign += int(self.streams.foreign[rows].sum())
+        self._counters.late += int(self.streams.late[rows].sum())
         for row in call.rows:
             self._legs.pop(row, None)
             self._relay.close(row)
@@ -212,6 +246,7 @@ class Engine:
                 stream.port,
                 *self._relay.remote(row, call.descriptions.get(number)),
                 **self.streams.figures(row, now),
+                delay_ms=float(self._buffer.delay_s(np.array([row]))[0]) * 1000,
             )
             for number, (row, stream) in enumerate(figures)
         )
@@ -223,11 +258,21 @@ class Engine:
         counted["lost"] += int(streams.lost(rows).sum())
         counted["octets_received"] += int(streams.octets[rows].sum())
         counted["foreign"] += int(streams.foreign[rows].sum())
+        counted["late"] += int(streams.late[rows].sum())
         heard = rows[streams.has_source[rows]]
+        delays_ms = self._buffer.delay_s(heard[streams.is_buffered[heard]]) * 1000
         return Totals(
             calls=len(self._calls),
             streams=len(rows),
             greatest_late_ms=self._greatest_late_ms,
             jitter_ms=float(streams.jitter_s(heard).mean()) * 1000 if len(heard) else 0.0,
+            delay_ms=float(delays_ms.mean()) if len(delays_ms) else 0.0,
+            greatest_delay_ms=float(delays_ms.max(initial=0.0)),
             **counted,
+            **(self._tap.counts() if self._tap is not None else {}),
         )
+
+
+def _next_tick(now: float) -> float:
+    """Return the next deadline: they are absolute, so that no lateness adds up."""
+    return (int(now * TICKS + _AT_ONCE) + 1) / TICKS

@@ -11,7 +11,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
-from sipcore.media.control import Description
+from sipcore.media.control import Description, Mode
 from sipcore.message.sdp import Codec, Media, Origin, Sdp, join_lines
 
 RELAYED_KINDS = ("audio", "video")
@@ -32,6 +32,8 @@ STATIC_CODECS = {
     32: Codec("MPV", 90000),
     34: Codec("H263", 90000),
 }
+
+DATA_CODECS = ("T38", "CLEARMODE", "X-CLEARCHANNEL")
 
 # What may pass from one side to the other. A list of what is let through, not of what is held
 # back: an attribute nobody here knows may carry an address (a=candidate, a=alt, a=x-nat, ...).
@@ -77,6 +79,7 @@ class Described(Struct, frozen=True):
     direction: str
     is_direction_said: bool
     codecs: dict[int, Codec]
+    kind: str = "audio"
 
     @property
     def wants_media(self) -> bool:
@@ -136,7 +139,15 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
         facing is not None and is_sound_expected(mine, facing),
         clock_rate,
         tuple(pair for pair in rates if pair[1] != clock_rate),
+        _mode(mine),
     )
+
+
+def _mode(one: Described) -> Mode:
+    """Only speech waits in the jitter buffer; fax and data (RFC 4040) must not be stretched."""
+    first = next(iter(one.codecs.values()), None)
+    is_data = first is not None and first.name.upper() in DATA_CODECS
+    return "buffer" if one.kind == "audio" and not is_data else "pass"
 
 
 def align(answer: Sdp, offered: Sdp) -> Sdp:
@@ -209,6 +220,7 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
         _HELD[direction] if is_null else direction,
         is_null or said is not None,
         _codecs(media) if is_relayed else {},
+        media.kind,
     )
 
 

@@ -24,7 +24,11 @@ DELAY_MS = 100.0
 
 
 class StreamState(Struct, frozen=True, array_like=True):
-    """One stream's figures. Times in seconds; `payload_type` and ages are -1 before a packet."""
+    """One stream's figures. Times in seconds; `payload_type` and ages are -1 before a packet.
+
+    `delay_ms` is what the jitter buffer adds to the packets that come fastest; `late` counts those
+    that came after their successors had been played.
+    """
 
     side: Literal["a", "b"]
     media: int
@@ -46,10 +50,19 @@ class StreamState(Struct, frozen=True, array_like=True):
     remote_lost: int
     remote_jitter_ms: float
     round_trip_s: float
+    mode: Literal["buffer", "pass"] = "buffer"
+    delay_ms: float = 0.0
+    late: int = 0
 
 
 class Totals(Struct, frozen=True, array_like=True):
-    """A worker since its start; `calls`, `streams` and `jitter_ms` now."""
+    """A worker since its start; `calls`, `streams`, `recordings`, `jitter_ms` and delays now.
+
+    `late` packets came after their successors had been played; `overflowed` ones found their
+    stream's part of the jitter buffer full. `ticks_late_s` is by how much all `ticks` were late
+    together, `greatest_late_ms` the worst of them. `recordings_stopped`: those that the disk
+    refused; `recorded_octets`: what it took.
+    """
 
     calls: int
     streams: int
@@ -66,6 +79,17 @@ class Totals(Struct, frozen=True, array_like=True):
     greatest_batch: int
     greatest_late_ms: float
     jitter_ms: float
+    recordings: int = 0
+    recordings_finished: int = 0
+    recordings_degraded: int = 0
+    recordings_stopped: int = 0
+    recorded_octets: int = 0
+    late: int = 0
+    overflowed: int = 0
+    delay_ms: float = 0.0
+    greatest_delay_ms: float = 0.0
+    ticks: int = 0
+    ticks_late_s: float = 0.0
 
 
 def rating(codec: str, loss: float, delay_ms: float = DELAY_MS) -> float:

@@ -3,12 +3,13 @@
 What is written stands in columns; what is read is a few packets a minute and stream, of shapes that
 only a loop can follow. RTCP ends here: nothing of it is passed on to the other leg.
 
-Whose SSRC our reports carry. The packets that a leg gets from us bear, in pass mode, the SSRC of
-the other leg's sender. Towards this leg we are that source: the sender report bears that SSRC, our
-own packet and octet counts, our clock, the timestamp carried forward from the last packet sent. So
-the peer's report blocks name a source it knows, and its LSR/DLSR give the round trip to us. A leg
-that got nothing lately gets a receiver report under an SSRC of our own. The CNAME is our own in any
-case (RFC 7022): the far side's would show it, and we do not send its SDES.
+Whose SSRC our reports carry. The packets that a leg gets from us bear an SSRC of our own where they
+went through the jitter buffer, in pass mode that of the other leg's sender. Towards this leg we are
+that source: the sender report bears that SSRC, our own packet and octet counts, our clock, the
+timestamp carried forward from the last packet sent. So the peer's report blocks name a source it
+knows, and its LSR/DLSR give the round trip to us. A leg that got nothing lately gets a receiver
+report under an SSRC of our own. The CNAME is our own in any case (RFC 7022): the far side's would
+show it, and we do not send its SDES.
 """
 
 import struct
@@ -19,7 +20,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from sipcore.media.streams import Counters, Ints, Streams
-from sipcore.media.wire.base import Wire
+from sipcore.media.wire.base import SCRATCH_CELLS, Wire
 
 SR, RR, SDES, BYE = 200, 201, 202, 203
 CNAME_BYTES = 16
@@ -192,7 +193,8 @@ class Reporter:
         if batch.address[at] not in streams.sources[row] or not streams.is_described[row]:
             streams.foreign[row] += 1
             return
-        report = read_compound(batch.data[at, : int(batch.size[at])].tobytes())
+        cell = int(batch.cell[at])
+        report = read_compound(batch.data[cell, : int(batch.size[cell])].tobytes())
         if report is None:
             self._counters.invalid += 1
             return
@@ -221,13 +223,14 @@ class Reporter:
                 streams.report_at[row] = now + interval_s(self._fraction())
 
     def send(self, rows: Ints, now: float, ntp_s: float, *, bye: bool = False) -> None:
-        """Send the RTCP reports of `rows`, made in the batch's rows: no packet is in them now."""
+        """Send the RTCP reports of `rows`."""
         batch, streams = self._wire.batch, self._streams
         rows = rows[streams.is_sendable[rows]]
         for group in alike(streams, rows, now):
-            for start in range(0, len(group), len(batch)):
-                some = group[start : start + len(batch)]
+            for start in range(0, len(group), SCRATCH_CELLS):
+                some = group[start : start + SCRATCH_CELLS]
+                cells = np.arange(len(some))
                 size = write_reports(batch.data[: len(some)], streams, some, now, ntp_s, bye=bye)
-                sizes = np.full(len(some), size)
-                unsent = self._wire.send(some * 2 + 1, np.arange(len(some)), sizes)
+                batch.size[cells] = size
+                unsent = self._wire.send(some * 2 + 1, cells)
                 self._counters.rtcp_sent += len(some) - unsent

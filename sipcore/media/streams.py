@@ -17,12 +17,22 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 Octets = NDArray[np.uint8]
-_TYPES = {Bools: np.bool_, Ints: np.int64, Floats: np.float64, Words: np.uint64, Octets: np.uint8}
+Shorts = NDArray[np.int16]
+_TYPES = {
+    Bools: np.bool_,
+    Ints: np.int64,
+    Floats: np.float64,
+    Words: np.uint64,
+    Octets: np.uint8,
+    Shorts: np.int16,
+}
 
 NOBODY = 0
 
+WINDOW = 512  # packets that a stream's playout delay is judged by
+
 # Columns that are not one value a row, and starts that are not zero.
-_SHAPES = {"sources": (2,), "clock_rates": (128,), "cname": (16,)}
+_SHAPES = {"sources": (2,), "clock_rates": (128,), "cname": (16,), "window": (WINDOW,)}
 _STARTS = {
     "packet_at": -np.inf,
     "heard_at": -np.inf,
@@ -34,11 +44,14 @@ _STARTS = {
     "bad_sequence": -1,
     "ssrc": -1,
     "sent_ssrc": -1,
+    "source_ssrc": -1,
+    "played": -1,
+    "scheduled_at": -np.inf,
 }
 
 
 class Counters(Struct):
-    """What a worker has done since its start; `lost` and `foreign` of streams that are closed."""
+    """What a worker has done since its start; `lost`, `late`, `foreign` of streams now closed."""
 
     packets_received: int = 0
     octets_received: int = 0
@@ -47,10 +60,14 @@ class Counters(Struct):
     foreign: int = 0
     invalid: int = 0
     unsent: int = 0
+    late: int = 0
+    overflowed: int = 0
     rtcp_received: int = 0
     rtcp_sent: int = 0
     batches: int = 0
     greatest_batch: int = 0
+    ticks: int = 0
+    ticks_late_s: float = 0.0
 
 
 class Call(Struct):
@@ -122,6 +139,25 @@ class Streams:
     transit: Ints
     transit_rate: Ints
     jitter: Floats
+    # How it is played (jitter.py): the source as the buffer knows it, and what is made of it.
+    is_buffered: Bools
+    source_ssrc: Ints
+    source_sequence: Ints
+    source_ticks: Ints
+    source_rate: Ints
+    floor: Floats
+    offset: Floats
+    wanted: Floats
+    spacing: Floats
+    scheduled_at: Floats
+    arrived_at: Floats
+    judged: Ints
+    window: Shorts
+    sequence: Ints
+    shift: Ints
+    played: Ints
+    held: Ints
+    late: Ints
     # What was sent there.
     sent_packets: Ints
     sent_octets: Ints
@@ -216,6 +252,8 @@ class Streams:
             "remote_lost": int(self.remote_lost[row]),
             "remote_jitter_ms": float(self.remote_jitter[row]) / rate * 1000,
             "round_trip_s": float(self.round_trip_s[row]),
+            "mode": "buffer" if self.is_buffered[row] else "pass",
+            "late": int(self.late[row]),
         }
 
     def _grow(self, capacity: int) -> None:

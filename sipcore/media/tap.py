@@ -62,6 +62,10 @@ class Tap(Protocol):
         """Called several times a second."""
         ...
 
+    def counts(self) -> dict[str, int]:
+        """Return those fields of quality.Totals that are about recordings."""
+        ...
+
     def poll(self) -> Recorded | None:
         """Return the next recording that is finished, or None."""
         ...

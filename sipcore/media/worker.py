@@ -4,12 +4,14 @@ import gc
 import resource
 import select
 import signal
+from pathlib import Path
 
 from msgspec import Struct
 
 from sipcore.clock import Clock, SystemClock
 from sipcore.ids import Ids
 from sipcore.media.engine import Engine
+from sipcore.media.recorder import Recorder
 from sipcore.media.server import Server
 from sipcore.media.wire.base import Addresses
 from sipcore.media.wire.epoll import EpollWire
@@ -20,8 +22,6 @@ class Settings(Struct, frozen=True):
 
     `jitter_ms` are the bounds of the jitter buffer's delay, `recordings` the folder that calls are
     recorded in.
-    `gap_s` is the least time between two batches: under load it gathers packets, which is what
-    makes numpy cheap; a packet waits half of it on average, and not at all when none came before.
     """
 
     path: str
@@ -29,7 +29,6 @@ class Settings(Struct, frozen=True):
     silence_s: float
     jitter_ms: tuple[int, int] = (20, 120)
     recordings: str = ""
-    gap_s: float = 0.002
 
 
 def run(settings: Settings, lifeline_fd: int) -> None:
@@ -44,35 +43,35 @@ def run(settings: Settings, lifeline_fd: int) -> None:
     addresses = Addresses()
     wire = EpollWire(settings.address, addresses)
     wall_s = clock.wall_s() - clock.monotonic()
-    engine = Engine(wire, addresses, Ids(), settings.silence_s, wall_s)
+    recorder = Recorder(Path(settings.recordings), clock) if settings.recordings else None
+    engine = Engine(
+        wire, addresses, Ids(), settings.silence_s, wall_s, recorder, settings.jitter_ms
+    )
     server = Server(settings.path, lifeline_fd)
     gc.collect()
     gc.freeze()  # what is here stays: no collection needs to look at it during calls
     try:
-        _serve(engine, wire, server, clock, settings.gap_s)
+        _serve(engine, wire, server, clock)
         engine.close(clock.monotonic())
+        while (event := engine.poll()) is not None:
+            server.tell(event)  # recordings that the end of this process has finished
     finally:
         server.shut()
         wire.shut()
 
 
-def _serve(engine: Engine, wire: EpollWire, server: Server, clock: Clock, gap_s: float) -> None:
-    receive_at = 0.0
+def _serve(engine: Engine, wire: EpollWire, server: Server, clock: Clock) -> None:
+    """While packets play they are taken at ticks, many at once; the first of them when it comes."""
     while not server.is_over:
-        now = clock.monotonic()
-        watched: tuple[Server | EpollWire, ...] = (server, wire)
-        until = engine.next_timeout()
-        if now < receive_at:
-            watched = (server,)
-            until = min(until, receive_at)
+        watched: tuple[Server | EpollWire, ...] = (server,) if engine.is_playing else (server, wire)
+        wait_s = engine.next_timeout() - clock.monotonic()
         # select, because it alone takes less than milliseconds; its two files are epolls.
-        ready, _, _ = select.select(watched, (), (), max(until - now, 0.0))
-        now = clock.monotonic()
+        ready, _, _ = select.select(watched, (), (), max(wait_s, 0.0))
         if server in ready:
             server.serve(lambda verb: engine.handle(verb, clock.monotonic()))
-        if wire in ready:
-            count = engine.receive(now)
-            receive_at = now if count == len(wire.batch) else now + gap_s
-        engine.tick(now)
+        now = clock.monotonic()
+        if wire in ready or now >= engine.next_timeout():
+            engine.receive(now)
+            engine.tick(now)
         while (event := engine.poll()) is not None:
             server.tell(event)

@@ -23,6 +23,11 @@ def place_of(sdp: Seen) -> tuple[str, int]:
     return address[1], int(port[1])
 
 
+def sound(number: int) -> bytes:
+    """Return what a packet carries: its number, modulo 128, as a level."""
+    return bytes([0x80 | number & 0x7F]) * SAMPLES
+
+
 class Talker:
     """Sends RTP from a port until told to stop; counts what comes back."""
 
@@ -54,7 +59,7 @@ class Talker:
         while not self._over.wait(max(0.0, next_on - time.monotonic())):
             head = struct.pack(">BBHII", 0x80, PCMA, self.sent & 0xFFFF, self.sent * SAMPLES, 7)
             try:
-                self._socket.send(head + b"\xd5" * SAMPLES)
+                self._socket.send(head + sound(self.sent))
                 self.last_at = time.time()
                 while self._socket.recv(2048, socket.MSG_DONTWAIT):
                     self.heard += 1

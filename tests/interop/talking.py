@@ -23,6 +23,11 @@ class Talk:
         """When the last packet was sent, seconds since 1970."""
         return max(one.last_at for one in self._talkers)
 
+    @property
+    def stopped_at(self) -> list[float]:
+        """When the phone and the carrier have sent their last packets."""
+        return [one.last_at for one in self._talkers]
+
     def fall_silent(self) -> None:
         """Send no more sound; both sides stay in the call."""
         for one in self._talkers:

@@ -5,6 +5,7 @@ import errno
 import struct
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from sipcore.clock import Clock
 from sipcore.ids import Ids
 from sipcore.media import control
-from sipcore.media.control import Description, OnAnswer, OnLost, Stream
+from sipcore.media.control import Description, Mode, OnAnswer, OnLost, Stream
 from sipcore.media.engine import Engine
 from sipcore.media.quality import StreamState, Totals
-from sipcore.media.wire.base import Addresses, Batch, Remote
+from sipcore.media.recorder import InlineRecorder
+from sipcore.media.wire.base import CELLS, Addresses, Batch, Remote
 
 RELAY = "192.0.2.1"
 Sent = tuple[int, Remote, bytes]  # local port, remote, packet
@@ -46,10 +48,12 @@ class MemoryWire:
 
     is_ipv6 = False
 
-    def __init__(self, rows: int = 64, *, names_all: bool = False) -> None:
+    def __init__(self, rows: int = 64, *, names_all: bool = False, cells: int = CELLS) -> None:
         self.addresses = Addresses()
-        self.batch = Batch(rows)
+        self.batch = Batch(rows, cells)
+        self.now = 0.0
         self.sent: list[Sent] = []
+        self.log: list[tuple[float, int, bytes]] = []  # when, local port, packet: all there was
         self.busy: set[int] = set()  # ports that another program holds
         self.refused = 0
         self.fault = 0  # an errno that every open fails with
@@ -60,8 +64,9 @@ class MemoryWire:
         self._queue: deque[tuple[int, Remote, bytes]] = deque()
 
     def deliver(self, source: Remote, port: int, packet: bytes) -> None:
-        """Bring a packet from `source` to one of our ports."""
-        self._queue.append((port, source, packet))
+        """Bring a packet from `source` to one of our ports, if it is open."""
+        if port in self._doors:
+            self._queue.append((port, source, packet))
 
     def take_sent(self) -> list[Sent]:
         """Return what was sent since the last time."""
@@ -80,7 +85,9 @@ class MemoryWire:
 
     def close(self, row: int) -> None:
         for door in (2 * row, 2 * row + 1):
-            del self._doors[self._ports.pop(door)], self._remotes[door]
+            port = self._ports.pop(door)
+            del self._doors[port], self._remotes[door]
+            self._queue = deque(one for one in self._queue if one[0] != port)
 
     def aim(self, door: int, remote: Remote | None, *, is_latched: bool) -> None:
         self._remotes[door] = (remote, is_latched)
@@ -89,18 +96,19 @@ class MemoryWire:
         batch = self.batch
         batch.senders.clear()
         count = 0
-        while self._queue and count < len(batch):
+        room = batch.room()
+        while self._queue and count < room:
             port, source, packet = self._queue.popleft()
-            if (door := self._doors.get(port)) is None:
-                continue
+            door = self._doors[port]
             remote, is_latched = self._remotes[door]
             is_vouched = is_latched and not self._names_all
             if is_vouched and remote != source:
                 self.refused += 1
                 continue
             size = min(len(packet), batch.data.shape[1])
-            batch.data[count, :size] = np.frombuffer(packet, np.uint8)[:size]
-            batch.door[count], batch.size[count] = door, size
+            batch.cell[count] = cell = batch.free.pop()
+            batch.data[cell, :size] = np.frombuffer(packet, np.uint8)[:size]
+            batch.door[count], batch.size[cell] = door, size
             batch.address[count] = 0 if is_vouched else self.addresses.number(source[0])
             batch.port[count] = 0 if is_vouched else source[1]
             if not is_vouched:
@@ -108,27 +116,39 @@ class MemoryWire:
             count += 1
         return count
 
-    def send(
-        self, doors: NDArray[np.int64], picks: NDArray[np.int64], sizes: NDArray[np.int64]
-    ) -> int:
-        for door, pick, size in zip(doors.tolist(), picks.tolist(), sizes.tolist(), strict=True):
+    def send(self, doors: NDArray[np.int64], cells: NDArray[np.int64]) -> int:
+        for door, cell in zip(doors.tolist(), cells.tolist(), strict=True):
             remote, _ = self._remotes[door]
             if remote is not None:
-                packet = self.batch.data[pick, :size].tobytes()
+                packet = self.batch.data[cell, : self.batch.size[cell]].tobytes()
                 self.sent.append((self._ports[door], remote, packet))
+                self.log.append((self.now, self._ports[door], packet))
         return 0
 
 
 class LocalWorkers:
-    """Engines in this process behind the pool's links, on one clock."""
+    """Engines in this process behind the pool's links, on one clock.
 
-    def __init__(self, clock: Clock, how_many: int = 1, silence_s: float = 60) -> None:
+    They record into the folder `recordings`, if there is one.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        how_many: int = 1,
+        silence_s: float = 60,
+        recordings: Path | None = None,
+    ) -> None:
         self.clock = clock
         self.wires = [MemoryWire() for _ in range(how_many)]
         self.engines = [
-            Engine(wire, wire.addresses, seeded(7), silence_s, 1_700_000_000.0)
+            Engine(
+                *(wire, wire.addresses, seeded(7), silence_s, 1_700_000_000.0),
+                tap=InlineRecorder(recordings, clock) if recordings is not None else None,
+            )
             for wire in self.wires
         ]
+        self.keeps_events = False  # a worker that is slow to tell
         self.verbs: list[control.Verb] = []
         self.links: dict[int, LocalLink] = {}
         self.connects = [self._connect_to(number) for number in range(how_many)]
@@ -143,7 +163,10 @@ class LocalWorkers:
 
     def lose(self, number: int = 0) -> None:
         """Let a worker die and come back empty."""
-        self.engines[number].close(self.clock.monotonic())
+        engine = self.engines[number]
+        engine.close(self.clock.monotonic())
+        while engine.poll() is not None:
+            pass  # the dead tell nothing
         self.links[number].on_lost()
 
     def run(self, number: int = 0) -> None:
@@ -152,7 +175,7 @@ class LocalWorkers:
         now = self.clock.monotonic()
         engine.receive(now)
         engine.tick(now)
-        while (event := engine.poll()) is not None:
+        while not self.keeps_events and (event := engine.poll()) is not None:
             self.links[number].on_answer(event)
 
 
@@ -173,9 +196,12 @@ class LocalLink:
         control.write_frame(buffer, verb)
         for copy in control.read_verbs(buffer):
             now = self._workers.clock.monotonic()
-            reply = self._workers.engines[self._number].handle(copy, now)
+            engine = self._workers.engines[self._number]
+            reply = engine.handle(copy, now)
             if reply is not None:
                 asyncio.get_running_loop().call_soon(self.on_answer, reply)
+            while not self._workers.keeps_events and (event := engine.poll()) is not None:
+                asyncio.get_running_loop().call_soon(self.on_answer, event)
 
     def close(self) -> None:
         pass
@@ -184,9 +210,16 @@ class LocalLink:
 class Bench:
     """One engine with calls between hosts; the time moves by hand."""
 
-    def __init__(self, silence_s: float = 60, *, names_all: bool = False, rows: int = 64) -> None:
+    def __init__(
+        self,
+        silence_s: float = 60,
+        *,
+        names_all: bool = False,
+        rows: int = 64,
+        cells: int = CELLS,
+    ) -> None:
         self.now = 100.0
-        self.wire = MemoryWire(rows, names_all=names_all)
+        self.wire = MemoryWire(rows, names_all=names_all, cells=cells)
         self.engine = Engine(self.wire, self.wire.addresses, seeded(), silence_s, 1.7e9)
         self._sequence: dict[Remote, int] = defaultdict(int)
 
@@ -236,6 +269,7 @@ class Bench:
         return packet
 
     def run(self) -> None:
+        self.wire.now = self.now
         while self.engine.receive(self.now):
             pass
 
@@ -244,8 +278,16 @@ class Bench:
         end = self.now + seconds
         while (at := self.engine.next_timeout()) <= end:
             self.now = max(at, self.now)
+            self.run()
             self.engine.tick(self.now)
         self.now = end
+
+    def bring(self, at: float, source: Remote, port: int, packet: bytes) -> None:
+        """Let a packet come at a given time. A worker that plays takes it at its next tick."""
+        self.wait(max(at - self.now, 0.0))
+        self.wire.deliver(source, port, packet)
+        if not self.engine.is_playing:
+            self.run()
 
     def events(self) -> list[control.Event]:
         events = []
@@ -269,8 +311,12 @@ def describe(
     is_sound_expected: bool = True,
     clock_rate: int = 8000,
     other_rates: tuple[tuple[int, int], ...] = ((101, 0),),
+    mode: Mode = "pass",
 ) -> Description:
-    """Describe a stream as the pool does; its own address is a source."""
+    """Describe a stream as the pool does; its own address is a source.
+
+    In pass mode: who hears whom can be told without waiting.
+    """
     address, port = remote
     return Description(
         number,
@@ -281,6 +327,7 @@ def describe(
         is_sound_expected,
         clock_rate,
         other_rates,
+        mode,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from sipcore.media.wire.base import ROW_BYTES, Addresses
+from sipcore.media.wire.base import CELL_BYTES, Addresses
 from sipcore.media.wire.epoll import EpollWire
 
 PORT = 21400
@@ -39,20 +39,24 @@ def hosts() -> Iterator[list[socket.socket]]:
 
 def send(wire: EpollWire, door: int, data: bytes) -> int:
     wire.batch.data[0, : len(data)] = np.frombuffer(data, np.uint8)
-    return wire.send(np.array([door]), np.array([0]), np.array([len(data)]))
+    wire.batch.size[0] = len(data)
+    return wire.send(np.array([door]), np.array([0]))
 
 
 def received(wire: EpollWire) -> list[tuple[int, bytes, int, int]]:
     batch = wire.batch
-    return [
+    count = wire.receive()
+    found = [
         (
             int(batch.door[at]),
-            batch.data[at, : batch.size[at]].tobytes(),
+            batch.data[cell, : batch.size[cell]].tobytes(),
             int(batch.address[at]) if batch.port[at] else 0,
             int(batch.port[at]),
         )
-        for at in range(wire.receive())
+        for at, cell in enumerate(batch.cell[:count].tolist())
     ]
+    batch.give_back(batch.cell[:count])
+    return found
 
 
 def test_senders_are_named_until_the_door_is_latched(
@@ -132,7 +136,7 @@ def test_a_datagram_that_is_too_long_fills_its_row(
     wire: EpollWire, hosts: list[socket.socket]
 ) -> None:
     hosts[0].sendto(bytes(9000), ("127.0.0.1", PORT))
-    assert len(received(wire)[0][1]) == ROW_BYTES
+    assert len(received(wire)[0][1]) == CELL_BYTES
 
 
 def test_open_binds_both_ports_or_neither(wire: EpollWire, hosts: list[socket.socket]) -> None:

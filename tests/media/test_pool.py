@@ -1,10 +1,12 @@
 """Sessions as call/ uses them, with engines in this process behind the links."""
 
+import asyncio
 import errno
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -41,9 +43,14 @@ def port_of(shown: bytes, which: int = 0) -> int:
 class House:
     """A pool, its workers and what happens between them."""
 
-    def __init__(self, how_many: int = 1, ports: tuple[int, int] = (10000, 10099)) -> None:
+    def __init__(
+        self,
+        how_many: int = 1,
+        ports: tuple[int, int] = (10000, 10099),
+        recordings: Path | None = None,
+    ) -> None:
         self.clock = FakeClock()
-        self.workers = LocalWorkers(self.clock, how_many)
+        self.workers = LocalWorkers(self.clock, how_many, recordings=recordings)
         self.pool = MediaPool(RELAY, ports, 60, self.clock, seeded(), self.workers.connects)
         self.events: list[MediaEvent] = []
 
@@ -51,9 +58,11 @@ class House:
         """Send 10 packets of `source` to `port`; return how many left us for anybody."""
         wire = self.workers.wires[worker]
         wire.take_sent()
-        for sequence in range(10):
-            wire.deliver(source, port, rtp(sequence, **fields))
+        for sequence in range(20):
+            if sequence < 10:
+                wire.deliver(source, port, rtp(sequence, **fields))
             self.workers.run(worker)
+            self.clock.now += 0.02
         return sum(not port % 2 for port, _, _ in wire.take_sent())
 
 
@@ -312,3 +321,92 @@ async def test_calls_of_a_dead_signalling_process_hold_their_ports_until_they_ar
     await again.end_orphan("one")
     assert len(again.ports) == 50
     await again.stop()
+
+
+@pytest.fixture
+async def studio(tmp_path: Path) -> AsyncIterator[House]:
+    """A house whose worker records."""
+    house = House(recordings=tmp_path)
+    await house.pool.start()
+    yield house
+    await house.pool.stop()
+
+
+async def test_a_recording_is_told_of_once_the_call_is_closed(studio: House) -> None:
+    with studio.pool.session("one", studio.events.append) as media:
+        await media.offer("a", sdp(A, formats="8 18 96"), A)
+        media.answer("b", sdp(B, formats="8 18 96"), B)
+        assert await media.recorded() is None
+        media.record("2026/11/18/one.wav", 5.0)
+        media.answer("b", sdp(B, formats="8 18 96"), B)
+        await media.finish()
+    recorded = await media.recorded()
+    assert recorded is not None
+    assert (recorded.name, recorded.is_degraded) == ("2026/11/18/one.wav", False)
+    first, again = [one for one in studio.workers.verbs if isinstance(one, control.Record)]
+    assert first == again
+    assert (first.call, first.started_at) == ("one", 5.0)
+    assert first.codecs == (
+        ("a", 8, "PCMA"),
+        ("a", 18, "G729"),
+        ("b", 8, "PCMA"),
+        ("b", 18, "G729"),
+    )
+    totals = (await studio.pool.metrics())[0]
+    assert (totals.recordings, totals.recordings_finished, totals.recordings_degraded) == (0, 1, 0)
+
+
+async def test_a_recording_of_a_dead_signalling_process_is_finished_by_the_worker(
+    studio: House,
+) -> None:
+    media = studio.pool.session("one", studio.events.append)
+    await media.offer("a", sdp(A), A)
+    media.answer("b", sdp(B), B)
+    media.record("2026/11/18/one.wav", studio.clock.wall_s())
+    links = studio.workers.connects
+    again = MediaPool(RELAY, (10000, 10099), 60, studio.clock, seeded(2), links)
+    await again.start()
+    again.expect_recording("one")
+    await again.end_orphan("one")
+    recorded = await again.recorded("one", "2026/11/18/one.wav")
+    assert (len(recorded.sha256), recorded.is_degraded) == (64, False)
+    await again.stop()
+
+
+async def test_a_recording_whose_worker_is_gone_is_salvaged(tmp_path: Path) -> None:
+    house = House(recordings=tmp_path)
+    asked: list[str] = []
+
+    async def salvage(name: str) -> str:
+        asked.append(name)
+        return "digest"
+
+    pool = MediaPool(
+        RELAY, (10000, 10099), 60, house.clock, seeded(), house.workers.connects, salvage
+    )
+    await pool.start()
+    with pool.session("one", house.events.append) as media:
+        await media.offer("a", sdp(A), A)
+        media.answer("b", sdp(B), B)
+        media.record("2026/11/18/one.wav", house.clock.wall_s())
+        house.workers.lose()
+        await pool.start()
+        await media.finish()
+    recorded = await media.recorded()
+    assert recorded == control.Recorded("one", "2026/11/18/one.wav", "digest", True)
+    assert asked == ["2026/11/18/one.wav"]
+    await pool.stop()
+
+
+async def test_what_is_told_of_a_recording_too_late_is_logged(
+    studio: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    with studio.pool.session("one", studio.events.append) as media:
+        await media.offer("a", sdp(A), A)
+        media.answer("b", sdp(B), B)
+        media.record("2026/11/18/one.wav", studio.clock.wall_s())
+        studio.pool.forget_recording("one")
+        await media.finish()
+    await asyncio.sleep(0)
+    (said,) = [one.getMessage() for one in caplog.records]
+    assert "recording=2026/11/18/one.wav is finished, sha256=" in said

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipcore.media.rtp import CLOCK_STEP_S, Headers, count_packets, read_headers
-from sipcore.media.streams import Bools, Streams
+from sipcore.media.rtp import CLOCK_STEP_S, Headers, count_packets, read_headers, rounds
+from sipcore.media.streams import Bools, Ints, Streams
+from sipcore.media.wire.base import CELL_BYTES
 from tests.media.net import Bench, rtp
 
 RATE = 8000
@@ -68,11 +69,19 @@ class Source:
 
 
 def headers_of(packets: list[bytes]) -> tuple[Headers, Bools]:
-    data = np.zeros((len(packets), 2048), np.uint8)
+    data = np.zeros((len(packets), CELL_BYTES), np.uint8)
     for row, packet in zip(data, packets, strict=True):
         row[: len(packet)] = np.frombuffer(packet, np.uint8)
     headers = Headers.empty(len(packets))
-    return headers, read_headers(data, np.array([len(one) for one in packets]), headers)
+    sizes = np.array([len(one) for one in packets])
+    return headers, read_headers(data, np.arange(len(packets)), sizes, headers)
+
+
+def count_all(streams: Streams, rows: Ints, headers: Headers, now: float) -> None:
+    """Count packets of which several may be of one stream."""
+    for turn in rounds(streams, rows):
+        picks = slice(None) if turn is None else turn
+        count_packets(streams, rows[picks], headers.select(picks), now)
 
 
 def table(how_many: int) -> tuple[Streams, list[int]]:
@@ -118,7 +127,7 @@ def test_statistics_are_those_of_rfc_3550_appendix_a(
             headers, valid = headers_of([packet for _, packet in batch])
             assert valid.all()
             which = np.array([rows[one] for one, _ in batch])
-            count_packets(streams, which, headers, now)
+            count_all(streams, which, headers, now)
             batch.clear()
 
     for stream, step, ssrc, off, gap in packets:
@@ -167,7 +176,7 @@ def test_losses_duplicates_and_late_packets_are_told_apart(
         chunks = [list(range(len(sequences)))] if at_once else [[n] for n in range(len(sequences))]
         for chunk in chunks:
             some = headers.select(np.array(chunk))
-            count_packets(streams, np.full(len(chunk), row), some, 1.0)
+            count_all(streams, np.full(len(chunk), row), some, 1.0)
         assert streams.duplicates[row] == duplicates
         assert streams.reordered[row] == reordered
         assert streams.lost(np.array([row]))[0] == lost
@@ -231,7 +240,7 @@ def test_valid_headers(packet: bytes, octets: int) -> None:
         pack(0xA0, 0, bytes(4)),  # padding of 0
         pack(0xA0, 0, bytes(4) + b"\x06"),  # padding longer than the payload
         pack(0xA0),
-        pack(0x80, 0, bytes(2048 - 12)),  # was cut off
+        pack(0x80, 0, bytes(CELL_BYTES - 12)),  # was cut off
     ],
 )
 def test_invalid_headers(packet: bytes) -> None:

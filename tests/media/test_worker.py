@@ -88,6 +88,11 @@ def phones() -> Iterator[tuple[Phone, Phone]]:
         phone.socket.close()
 
 
+def same(heard: bytes, sent: bytes) -> bool:
+    """Whether a packet came through the jitter buffer, which gives it an SSRC of its own."""
+    return heard[:8] == sent[:8] and heard[8:12] != sent[8:12] and heard[12:] == sent[12:]
+
+
 async def test_a_call_through_a_real_worker(worker: Process, phones: tuple[Phone, Phone]) -> None:
     a, b = phones
     events: list[MediaEvent] = []
@@ -99,9 +104,9 @@ async def test_a_call_through_a_real_worker(worker: Process, phones: tuple[Phone
         assert len(await pool.survey()) == 2  # by now the worker knows both sides
         for sequence in range(20):
             packet = rtp(sequence)
-            assert await a.exchange(b, to_a, packet) == packet
+            assert same(await a.exchange(b, to_a, packet), packet)
             packet = rtp(sequence, ssrc=77, payload_type=8)
-            assert await b.exchange(a, to_b, packet) == packet
+            assert same(await b.exchange(a, to_b, packet), packet)
         assert set(events) == {FirstPacket("call-1", "a"), FirstPacket("call-1", "b")}
         states = await pool.survey()
         assert [(one.side, one.codec, one.state.is_latched) for one in states] == [
@@ -127,10 +132,10 @@ async def test_sound_goes_on_while_signalling_is_gone_and_the_call_can_be_listed
     await media.offer("a", a.sdp(), a.address)
     to_a = media.answer("b", b.sdp(), b.address)
     assert len(await pool.survey()) == 2
-    assert await a.exchange(b, to_a, rtp(1)) == rtp(1)
+    assert same(await a.exchange(b, to_a, rtp(1)), rtp(1))
     await pool.stop()  # signalling died: nothing was closed
 
-    assert await a.exchange(b, to_a, rtp(2)) == rtp(2)
+    assert same(await a.exchange(b, to_a, rtp(2)), rtp(2))
     again = pool_of(worker)
     free = len(again.ports)
     await again.start()

@@ -13,6 +13,7 @@ from sipcore.cdr.journal import InlineJournal
 from sipcore.cdr.record import Cdr
 from sipcore.config import Config, Limits, parse_config
 from sipcore.media.pool import MediaPool
+from sipcore.media.staging import salvage
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.store.sqlite import Store
@@ -50,7 +51,10 @@ class World:
         self.clock = SimClock(loop)
         self.folder = folder
         self.metrics = Metrics()
-        self.workers = LocalWorkers(self.clock, silence_s=config.media.silence_s)
+        self.recordings = folder / "recordings"
+        self.workers = LocalWorkers(
+            self.clock, silence_s=config.media.silence_s, recordings=self.recordings
+        )
         self.store = Store.open(folder)
         self.store.import_provisioning(provisioning)
         self.journal = InlineJournal(folder / "journal", self.metrics)
@@ -62,12 +66,16 @@ class World:
             self.clock,
             self.ids,
             self.workers.connects,
+            self._salvage,
         )
         self._config = config
         self._ticking: asyncio.TimerHandle | None = None
         self.phones: list[Phone] = []
         self.sequence = 0
         self.make_node()
+
+    async def _salvage(self, name: str) -> str:
+        return salvage(self.recordings, name)
 
     def make_node(self) -> None:
         """Build a node, the first or the next after a crash, on what is stored."""

@@ -1,0 +1,285 @@
+"""A session, the media of one call: sides "a" and "b", each m-line with a stream at either side.
+
+It costs two round trips to a worker: opening the ports, and the figures at the end. Which worker
+that is, is pool's to choose.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
+
+from sipcore.errors import MediaError
+from sipcore.media import control, quality
+from sipcore.media.control import OnEvent, Record, Recorded, Side, Stream, Worker
+from sipcore.media.offer import Author, Described, Said, align, describe, is_held, read
+from sipcore.media.quality import StreamState
+from sipcore.message.sdp import Codec, Sdp, parse_sdp
+
+if TYPE_CHECKING:
+    from sipcore.media.pool import MediaPool
+
+OPEN_TRIES = 8  # a port that another program holds costs one
+
+
+class LegStatistics(Struct, frozen=True):
+    """One side's figures for the CDR: what came from it. `mos` is None before a packet came."""
+
+    codec: str
+    packets: int
+    lost: int
+    jitter_ms: float
+    mos: float | None
+
+
+class MediaSession:
+    """The media of one call. Made by MediaPool.session, used in a `with` block."""
+
+    def __init__(self, pool: "MediaPool", call_id: str, on_event: OnEvent) -> None:
+        self.on_event = on_event
+        self._pool = pool
+        self._call = call_id
+        self._worker: Worker | None = None
+        self._streams: dict[tuple[Side, int], int] = {}  # stream: its number in the call
+        self._ports: list[int] = []  # by stream number
+        self._authors: dict[Side, Author] = {}
+        self._said: dict[Side, Said] = {}
+        self._pending: tuple[Side, Said] | None = None
+        self._offered: Sdp | None = None
+        self._recording: tuple[str, float] | None = None  # its name, when it began
+        self._is_carried = False  # the worker had the call when it was closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if (worker := self._leave()) is not None:
+            worker.close_call(self._call)
+        if kind is not None:
+            self._pool.forget_recording(self._call)  # nobody will ask
+
+    async def offer(self, side: Side, sdp: bytes, source: str) -> bytes:
+        """Take the offer of `side`; return what to offer to the other side.
+
+        `source` is the address that the signalling came from. Opens the ports on first use. A first
+        offer counts at once (early media needs it), a later one when it is answered. Raises
+        BadMessage; MediaError when nothing in it can be relayed, no port is free, no worker is
+        there: then the session is good for nothing but being left.
+        """
+        parsed = parse_sdp(sdp)
+        said = read(parsed, source)
+        if not any(one.is_relayed for one in said.streams) and any(m.port for m in parsed.media):
+            raise MediaError("nothing in this SDP can be relayed")
+        is_first = not self._streams
+        wanted = [index for index, one in enumerate(said.streams) if one.is_relayed]
+        if is_first:
+            self._said[side] = said
+        await self._ensure(wanted)
+        self._pending = (side, said)
+        self._offered = parsed
+        return self._tell(_other(side), parsed, said.streams)
+
+    def answer(self, side: Side, sdp: bytes, source: str) -> bytes:
+        """Take the answer of `side`, final or provisional; return the answer for the other side.
+
+        The latest answer counts: of another fork, of the next carrier. Raises BadMessage, and
+        MediaError when the worker is gone.
+        """
+        if not self._streams or self._worker is None:
+            raise MediaError("an answer before any offer")
+        parsed = parse_sdp(sdp)
+        if self._offered is not None:
+            parsed = align(parsed, self._offered)
+        said = read(parsed, source)
+        if self._pending is not None and self._pending[0] != side:
+            self._said[self._pending[0]] = self._pending[1]
+            self._pending = None
+        self._said[side] = said
+        told = self._tell(_other(side), parsed, said.streams)
+        self._worker.send(control.Update(self._call, self._descriptions()))
+        if self._recording is not None:
+            self._worker.send(self._record())
+        return told
+
+    def withdraw(self) -> None:
+        """Forget the pending offer: it was refused, what was agreed before goes on."""
+        self._pending = None
+
+    async def propose(self, side: Side) -> bytes:
+        """Return an offer of our own for `side`: the INVITE that asked for it carried none.
+
+        Its answer, by way of `answer`, is the offer for the other side. Raises MediaError.
+        """
+        await self._ensure([0])
+        self._pending = None
+        self._offered = None
+        return self._author(side).propose(self._ports[self._streams[side, 0]])
+
+    def record(self, name: str, started_at: float) -> None:
+        """Record what both sides say from now to the end, as `name` in the recordings folder.
+
+        `started_at` is now in UTC seconds: should the call go on at another worker, so does its
+        recording. Never raises: `recorded` tells how it went.
+        """
+        self._recording = (name, started_at)
+        self._pool.expect_recording(self._call)
+        with suppress(MediaError):
+            if self._worker is not None:
+                self._worker.send(self._record())
+
+    async def recorded(self) -> Recorded | None:
+        """Return what became of the recording, once the call is finished; None without one."""
+        if self._recording is None:
+            return None
+        return await self._pool.recorded(self._call, self._recording[0], self._is_carried)
+
+    def is_held(self, side: Side) -> bool:
+        """Say whether `side` holds the other one."""
+        said = self._said.get(side)
+        return said is not None and is_held(said.streams)
+
+    async def finish(self) -> dict[str, LegStatistics]:
+        """Close now; return the figures of "a" and "b". Nothing, if no worker has them."""
+        if (worker := self._leave()) is None:
+            return {}
+        if not worker.is_up:
+            worker.close_call(self._call)
+            return {}
+        worker.calls.discard(self._call)
+        try:
+            reply = await worker.ask(lambda number: control.Close(number, self._call))
+        except MediaError:
+            return {}
+        if not isinstance(reply, control.Closed):
+            return {}
+        self._is_carried = bool(reply.streams)
+        # The first m-line that carried something speaks for its leg: it is the audio.
+        figures: dict[str, LegStatistics] = {}
+        for state in sorted(reply.streams, key=lambda one: (not one.packets, one.media)):
+            if state.side not in figures:
+                figures[state.side] = _statistics(state, self.codec_of(state))
+        return figures
+
+    def codec_of(self, state: StreamState) -> str:
+        """Return the name of the codec that a stream carries, or was agreed; "" if none was."""
+        names = self._codecs(state.side, state.media)
+        if not names:
+            return ""
+        codec = names.get(state.payload_type) or next(iter(names.values()))
+        return codec.name.upper()
+
+    def _codecs(self, side: Side, media: int) -> Mapping[int, Codec]:
+        """Return what a side may send on an m-line, by payload type."""
+        # A side sends with the numbers of the description that the other side gave (RFC 3264 5.1).
+        names: dict[int, Codec] = {}
+        for one in (side, _other(side)):
+            if (said := self._said.get(one)) is not None and media < len(said.streams):
+                names |= said.streams[media].codecs
+        return names
+
+    def _record(self) -> Record:
+        """Say anew what is recorded, and what each side may send on its first m-line."""
+        name, started_at = self._recording or ("", 0.0)
+        media = min((one for _, one in self._streams), default=0)
+        codecs = tuple(
+            (side, number, codec.name)
+            for side in _SIDES
+            for number, codec in self._codecs(side, media).items()
+        )
+        return Record(self._call, name, codecs, started_at)
+
+    async def _ensure(self, wanted: list[int]) -> None:
+        """Have streams for these m-lines, at both sides. One round trip when some are new."""
+        new: list[tuple[Side, int]] = [
+            (side, media)
+            for media in wanted
+            for side in _SIDES
+            if (side, media) not in self._streams
+        ]
+        if not new:
+            return
+        worker = self._worker or self._pool.place()
+        worker.calls.add(self._call)
+        self._worker = worker
+        first = len(self._streams)
+        for _ in range(OPEN_TRIES):
+            ports = self._pool.take_ports(len(new))
+            if await self._open(worker, new, ports):
+                return
+            for key in new:
+                del self._streams[key]
+            del self._ports[first:]
+        raise MediaError("other programs hold the media ports")
+
+    async def _open(self, worker: Worker, new: list[tuple[Side, int]], ports: list[int]) -> bool:
+        first = len(self._ports)
+        self._ports += ports
+        self._streams |= {key: first + index for index, key in enumerate(new)}
+        streams = tuple(
+            Stream(side, media, port) for (side, media), port in zip(new, ports, strict=True)
+        )
+        descriptions = () if first else self._descriptions()
+        reply = await worker.ask(
+            lambda number: control.Open(number, self._call, streams, descriptions)
+        )
+        if not isinstance(reply, control.Opened) or reply.fault:
+            fault = reply.fault if isinstance(reply, control.Opened) else "wrong reply"
+            raise MediaError(f"media worker {worker.number}: {fault}")
+        if reply.taken:
+            self._pool.put_back(ports, reply.taken)
+        return not reply.taken
+
+    def _tell(self, side: Side, sdp: Sdp, described: Sequence[Described]) -> bytes:
+        ports = [
+            self._ports[self._streams[side, media]]
+            if one.is_relayed and (side, media) in self._streams
+            else 0
+            for media, one in enumerate(described)
+        ]
+        return self._author(side).write(sdp, described, ports)
+
+    def _author(self, side: Side) -> Author:
+        if (author := self._authors.get(side)) is None:
+            author = self._authors[side] = self._pool.author()
+        return author
+
+    def _descriptions(self) -> tuple[control.Description, ...]:
+        """Describe every stream whose side has spoken."""
+        return tuple(
+            describe(number, media, said, self._said.get(_other(side)))
+            for (side, media), number in self._streams.items()
+            if (said := self._said.get(side)) is not None
+        )
+
+    def _leave(self) -> Worker | None:
+        """Give the ports back, once; return the worker that still has to be told."""
+        self._pool.forget(self._call)
+        self._pool.give_back(self._ports)
+        self._ports = []
+        worker, self._worker = self._worker, None
+        return worker
+
+
+_SIDES: tuple[Side, Side] = ("a", "b")
+
+
+def _other(side: Side) -> Side:
+    return "b" if side == "a" else "a"
+
+
+def _statistics(state: StreamState, codec: str) -> LegStatistics:
+    expected = state.packets + state.lost
+    return LegStatistics(
+        codec,
+        state.packets,
+        state.lost,
+        state.jitter_ms,
+        quality.mos(codec, state.lost / expected) if state.packets else None,
+    )
