@@ -1,13 +1,15 @@
 # make run    install everything into .venv and start a demonstration node on 127.0.0.1
 # make test   every test, long ones at a stated smaller size
 # make long   the sizes that the issues name
+# make docs   docs/metrics.md and the dashboards, written anew
+# make peers  installs what the benches measure beside sipcore, into .venv-peers
 # make bench  the benches, figures to standard output
 PYTHON ?= python3
 CONFIG ?=
 DATA ?=
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run test long bench check lock clean
+.PHONY: help setup run test long docs peers bench check lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -35,13 +37,27 @@ test: setup check
 long: setup
 	.venv/bin/python tests/run.py --long
 
-bench: setup
+docs: setup
+	.venv/bin/python docs/write.py
+	.venv/bin/python -m deploy.dashboards
+
+peers: .venv-peers/.installed
+
+.venv-peers/.installed: bench/peers.lock | setup
+	$(PYTHON) -m venv --clear .venv-peers
+	$(PIP) wheel --quiet --require-hashes --no-deps --no-build-isolation -r bench/peers.lock -w .venv-peers/wheels
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --no-index --no-deps .venv-peers/wheels/*.whl
+	@touch $@
+
+bench: setup peers
 	.venv/bin/python -m bench all
 
 # The lock holds the exact versions and hashes of everything, for every Python and platform.
 lock: setup
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links --no-header --extra test pyproject.toml requirements.in -o requirements.lock --upgrade
+	    --no-emit-index-url --no-emit-find-links --no-header --extra test --extra bench pyproject.toml requirements.in -o requirements.lock --upgrade
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header bench/peers.in -o bench/peers.lock --upgrade
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-peers build *.egg-info

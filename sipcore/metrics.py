@@ -1,38 +1,20 @@
 """What the signalling process counts, and how counts travel to the web process, which renders them.
 
-One Metrics a process, handed to whoever counts: nothing registers itself. Cardinality is fixed: a
-label only ever has the values listed here (lessons.md 28). A snapshot is plain data for msgspec.
+One Metrics a process, handed to whoever counts: nothing registers itself. What there is to count is
+defined in catalogue.py. A snapshot is plain data for msgspec.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
-METHODS = frozenset(
-    (
-        "INVITE",
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "OPTIONS",
-        "REGISTER",
-        "PRACK",
-        "UPDATE",
-        "INFO",
-        "MESSAGE",
-        "SUBSCRIBE",
-        "NOTIFY",
-        "PUBLISH",
-        "REFER",
-    )
-)
-UP_HELP = "1 while the process answers"
-CALL_STATES = ("setup", "ringing", "answered")
+from sipcore import catalogue
+from sipcore.catalogue import MESSAGE_CLASSES, METHODS, Definition
+
 _CAUSES = {
     402: "refused",
     403: "refused",
@@ -47,10 +29,10 @@ _CAUSES = {
     603: "refused",
     604: "unknown_number",
 }
-_CLASSES = ("request", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-_FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
-_SYNC_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
+_METHODS = frozenset(METHODS)
+
+LabelValues = tuple[str, ...]
+Read = Callable[[], float | Mapping[LabelValues, float]]
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -71,7 +53,7 @@ class Family(Struct, frozen=True, array_like=True):
 
 
 def cause_class(sip_status: int) -> str:
-    """Return why an attempt ended, as one of ten words, from its final SIP status."""
+    """Return why an attempt ended, as one of nine words, from its final SIP status."""
     if 200 <= sip_status < 300:
         return "answered"
     by_hundreds = {3: "redirected", 4: "rejected", 5: "failed", 6: "rejected"}
@@ -79,83 +61,46 @@ def cause_class(sip_status: int) -> str:
 
 
 class Metrics:
-    """The counters of the signalling process.
+    """The counts of the signalling process.
 
-    Gauges are read when asked for: `metrics.bindings.set_function(lambda: len(…))`.
+    Counters and histograms are counted here; what somebody else has anyhow is watched:
+    `metrics.watch(BINDINGS, lambda: len(…))` is read when the page is asked for, and not before.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._calls_and_registrations()
-        self._protocol()
-        self._process()
-
-    def _calls_and_registrations(self) -> None:
-        mine = self.registry
-        self._calls = Counter(
-            "sipcore_calls", "Attempts that ended", ("direction", "cause_class"), registry=mine
-        )
-        self._calls_active = Gauge(
-            "sipcore_calls_active", "Calls now, by state", ("state",), registry=mine
-        )
-        self.calls_active = {state: self._calls_active.labels(state) for state in CALL_STATES}
-        self.call_setup_s = Histogram(
-            "sipcore_call_setup_seconds",
-            "From an INVITE to its first 18x or 2xx towards the caller",
-            buckets=_FAST_S,
-            registry=mine,
-        )
-        self.slots = Gauge("sipcore_slots", "Slots of concurrency taken", registry=mine)
-        self._registrations = Counter(
-            "sipcore_registrations",
-            "REGISTERs that ended, by result",
-            ("result",),
-            registry=mine,
-        )
-        self.bindings = Gauge("sipcore_bindings", "Contacts registered now", registry=mine)
-        self._call_children: dict[tuple[str, str], Counter] = {}
-        self._registration_children: dict[str, Counter] = {}
-
-    def _protocol(self) -> None:
-        mine = self.registry
+        self._watched: dict[str, tuple[Definition, Read]] = {}
         self._message_counts: dict[tuple[str, str, int], int] = {}
-        mine.register(self)
-        self._bad_messages = Counter(
-            "sipcore_bad_messages", "Messages that broke the grammar", ("reason",), registry=mine
-        )
-        self.scanners_dropped = Counter(
-            "sipcore_scanners_dropped", "Requests of known scanners, not answered", registry=mine
-        )
-        self.throttled = Counter(
-            "sipcore_throttled", "Requests refused by a rate guard", registry=mine
-        )
-        self.bans = Gauge("sipcore_bans", "Sources banned now", registry=mine)
-        self.transactions = Gauge("sipcore_transactions", "SIP transactions now", registry=mine)
-        self.dialogs = Gauge("sipcore_dialogs", "SIP dialogs now", registry=mine)
+        self._calls = self._counter(catalogue.CALLS)
+        self._registrations = self._counter(catalogue.REGISTERED)
+        self._bad_messages = self._counter(catalogue.BAD_MESSAGES)
+        self._wrong_credentials = self._counter(catalogue.WRONG_CREDENTIALS)
+        self.silences = self._counter(catalogue.SILENCES)[()]
+        self.scanners_dropped = self._counter(catalogue.SCANNERS_DROPPED)[()]
+        self.throttled = self._counter(catalogue.THROTTLED)[()]
+        self.journal_errors = self._counter(catalogue.JOURNAL_ERRORS)[()]
+        self.journal_dropped = self._counter(catalogue.JOURNAL_DROPPED)[()]
+        self.call_setup_s = self._histogram(catalogue.CALL_SETUP)
+        self.loop_lag_s = self._histogram(catalogue.LOOP_LAG)
+        self.journal_sync_s = self._histogram(catalogue.JOURNAL_SYNC)
+        self.watch(catalogue.MESSAGES, self._messages)
 
-    def _process(self) -> None:
-        mine = self.registry
-        self.loop_lag_s = Histogram(
-            "sipcore_loop_lag_seconds",
-            "How late the event loop ran what was due",
-            buckets=_LAG_S,
-            registry=mine,
+    def _counter(self, definition: Definition) -> dict[LabelValues, Counter]:
+        """Make a counter; every series is there from the start, at 0, so that its rise is seen."""
+        names = tuple(definition.labels)
+        made = Counter(definition.name, definition.help, names, registry=self.registry)
+        if not names:
+            return {(): made}
+        return {values: made.labels(*values) for values in product(*definition.labels.values())}
+
+    def _histogram(self, definition: Definition) -> Histogram:
+        return Histogram(
+            definition.name, definition.help, buckets=definition.buckets, registry=self.registry
         )
-        self.journal_sync_s = Histogram(
-            "sipcore_journal_sync_seconds",
-            "Writing one group of journal lines to disk",
-            buckets=_SYNC_S,
-            registry=mine,
-        )
-        self.journal_errors = Counter(
-            "sipcore_journal_errors", "Groups that the disk did not take", registry=mine
-        )
-        self.journal_dropped = Counter(
-            "sipcore_journal_dropped",
-            "Lines of no answered call, given up while the disk took nothing",
-            registry=mine,
-        )
-        self.tasks = Gauge("sipcore_tasks", "Tasks on the event loop now", registry=mine)
+
+    def watch(self, definition: Definition, read: Read) -> None:
+        """Let a metric be read from `read`: its value, or a value for each row of label values."""
+        self._watched[definition.name] = (definition, read)
 
     def count_message(self, direction: str, method: str, status: int = 0) -> None:
         """Count a SIP message. `direction` "in" or "out"; `status` 0 is a request.
@@ -165,78 +110,55 @@ class Metrics:
         key = (direction, method, status // 100)
         if key in self._message_counts:
             self._message_counts[key] += 1
-        elif method in METHODS:
+        elif method in _METHODS:
             self._message_counts[key] = 1
         elif method != "other":  # the network must not choose how many series there are
             self.count_message(direction, "other", status)
         else:
             self._message_counts[key] = 1
 
-    def collect(self) -> Iterator[Metric]:
-        """Give the message counts to whoever collects the registry."""
-        family = CounterMetricFamily(
-            "sipcore_messages",
-            "SIP messages, retransmissions included",
-            labels=("direction", "method", "class"),
-        )
+    def _messages(self) -> Mapping[LabelValues, float]:
+        counts: dict[LabelValues, float] = {}
         for (direction, method, hundreds), count in self._message_counts.items():
-            family.add_metric((direction, method, _CLASSES[min(hundreds, 6)]), count)
-        yield family
+            key = (direction, method, MESSAGE_CLASSES[min(hundreds, 6)])
+            counts[key] = counts.get(key, 0) + count
+        return counts
 
     def count_call(self, direction: str, sip_status: int) -> None:
         """Count an attempt that ended, by the final status that the caller got."""
-        key = (direction, cause_class(sip_status))
-        child = self._call_children.get(key)
-        if child is None:
-            child = self._call_children[key] = self._calls.labels(*key)
-        child.inc()
+        self._calls[direction, cause_class(sip_status)].inc()
 
     def count_registration(self, result: str) -> None:
-        """Count a REGISTER: registered, removed, queried, challenged, refused, throttled."""
-        child = self._registration_children.get(result)
-        if child is None:
-            child = self._registration_children[result] = self._registrations.labels(result)
-        child.inc()
+        """Count a REGISTER by one of catalogue.REGISTRATIONS."""
+        self._registrations[result,].inc()
+
+    def count_wrong_credentials(self, method: str) -> None:
+        """Count a REGISTER or INVITE that was signed, but wrongly."""
+        self._wrong_credentials[method,].inc()
 
     def count_bad_message(self, reason: str) -> None:
-        """Count a message that broke the grammar. `reason` is one of the callers' few constants."""
-        self._bad_messages.labels(reason).inc()
+        """Count a message that broke the grammar: "unreadable", "broken", or "bug"."""
+        self._bad_messages[reason,].inc()
 
     def snapshot(self) -> list[Family]:
         """Return every value now, as plain data."""
-        return [_family(metric) for metric in self.registry.collect()]
+        counted = [_family(metric) for metric in self.registry.collect()]
+        return counted + [family(one, read()) for one, read in self._watched.values()]
 
 
-def process_families(process: str) -> list[Family]:
-    """Return what the calling process costs: CPU seconds, resident bytes, open files."""
-    times = os.times()
-    with open("/proc/self/statm", encoding="ascii") as file:
-        resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    labels = {"process": process}
-    return [
-        gauge("sipcore_up", UP_HELP, labels, 1),
-        counter("sipcore_cpu_seconds", "User and system", labels, times.user + times.system),
-        gauge("sipcore_resident_bytes", "Memory in use", labels, resident),
-        gauge("sipcore_open_files", "Descriptors", labels, len(os.listdir("/proc/self/fd"))),
+def family(definition: Definition, values: float | Mapping[LabelValues, float]) -> Family:
+    """Make a family of one value, or of a value for each row of label values."""
+    rows = values if isinstance(values, Mapping) else {(): values}
+    samples = [
+        Sample(definition.sample_name, dict(zip(definition.labels, row, strict=True)), float(value))
+        for row, value in rows.items()
     ]
+    return Family(definition.name, definition.kind, definition.help, samples)
 
 
-def counter(name: str, help_text: str, labels: dict[str, str], value: float) -> Family:
-    """Make a counter of one sample. `name` without `_total`."""
-    return Family(name, "counter", help_text, [Sample(name + "_total", labels, value)])
-
-
-def gauge(name: str, help_text: str, labels: dict[str, str], value: float) -> Family:
-    """Make a gauge of one sample."""
-    return Family(name, "gauge", help_text, [Sample(name, labels, value)])
-
-
-def labelled(kind: str, name: str, help_text: str, values: Mapping[str, float]) -> Family:
+def by_process(definition: Definition, values: Mapping[str, float]) -> Family:
     """Make a family with one sample for each process: {"media-0": 12, …}."""
-    full = name + "_total" if kind == "counter" else name
-    return Family(
-        name, kind, help_text, [Sample(full, {"process": key}, v) for key, v in values.items()]
-    )
+    return family(definition, {(process,): value for process, value in values.items()})
 
 
 def merge(families: Iterable[Family]) -> list[Family]:
@@ -255,9 +177,9 @@ class _Page:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        for family in self._families:
-            metric = Metric(family.name, family.help, family.kind)
-            for sample in family.samples:
+        for one in self._families:
+            metric = Metric(one.name, one.help, one.kind)
+            for sample in one.samples:
                 metric.add_sample(sample.name, sample.labels, sample.value)
             yield metric
 

@@ -5,13 +5,13 @@ virtual clock and a made-up network.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from sipcore import log
+from sipcore import catalogue, log
 from sipcore.call.desk import Desk, Journal, Settings, Tools
 from sipcore.call.front import Front, drain, end_all
 from sipcore.call.registrar import Registrar
@@ -176,15 +176,32 @@ class Node:
         if not task.cancelled() and (fault := task.exception()) is not None:
             _log.error("a task failed", exc_info=fault)
 
-    def _calls_in(self, state: str) -> int:
-        return sum(call.state == state for call in self.desk.calls.values())
+    def _calls_by_state(self) -> dict[tuple[str, ...], float]:
+        states = [call.state for call in self.desk.calls.values()]
+        return {(state,): states.count(state) for state in catalogue.CALL_STATES}
+
+    def _slots_by_kind(self) -> dict[tuple[str, ...], float]:
+        kinds = Counter(key.partition(":")[0] for key, _ in self.desk.slots.leases())
+        return {(kind,): kinds[kind] for kind in catalogue.SLOTS.labels["kind"]}
+
+    def _channels_by_kind(self) -> dict[tuple[str, ...], float]:
+        trunks, carriers = self.book.trunks.values(), self.book.carriers.values()
+        return {
+            ("trunk",): sum(one.channels for one in trunks),
+            ("carrier",): sum(one.channels for one in carriers),
+        }
 
     def _observe(self) -> None:
-        metrics = self.parts.metrics
-        for state, gauge in metrics.calls_active.items():
-            gauge.set_function(partial(self._calls_in, state))
-        metrics.slots.set_function(lambda: len(self.desk.slots))
-        metrics.bindings.set_function(lambda: len(self.registrar))
-        metrics.transactions.set_function(self.stack.count)
-        metrics.dialogs.set_function(lambda: len(self.stack.dialogs))
-        metrics.tasks.set_function(lambda: len(self._tasks))
+        watch, stack = self.parts.metrics.watch, self.stack
+        watch(catalogue.CALLS_ACTIVE, self._calls_by_state)
+        watch(catalogue.CALLS_LIMIT, lambda: self.config.limits.calls)
+        watch(catalogue.SLOTS, self._slots_by_kind)
+        watch(catalogue.SLOTS_LIMIT, self._channels_by_kind)
+        watch(catalogue.BINDINGS, lambda: len(self.registrar))
+        watch(catalogue.STORE_FAULT, lambda: self.parts.bindings.fault is not None)
+        watch(catalogue.TRANSACTIONS, stack.count)
+        watch(catalogue.DIALOGS, lambda: len(stack.dialogs))
+        watch(catalogue.RETRANSMISSIONS, lambda: {(k,): n for k, n in stack.repeats.items()})
+        watch(catalogue.TRANSACTION_FAILURES, lambda: {(k,): n for k, n in stack.failures.items()})
+        watch(catalogue.ABSORBED, lambda: sum(stack.absorbed.values()))
+        watch(catalogue.TASKS, lambda: len(self._tasks))

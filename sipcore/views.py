@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sipcore import __version__
+from sipcore import __version__, catalogue
 from sipcore.control import Cell, ControlFault, Readiness, Status, Table
 from sipcore.errors import BadConfig
 from sipcore.media.control import Totals
-from sipcore.metrics import Family, labelled, process_families
+from sipcore.metrics import Family, LabelValues, by_process, family
 from sipcore.node import Node
 from sipcore.policy.concurrency import carrier_key, trunk_key
 from sipcore.store.database import StoreFault
@@ -15,21 +15,6 @@ from sipcore.store.importer import Report
 from sipcore.store.sqlite import Store
 
 Handler = Callable[[str], Awaitable[object]]
-
-MEDIA_FAMILIES = (
-    ("counter", "sipcore_rtp_packets", "RTP packets received", "packets_received"),
-    ("counter", "sipcore_rtp_octets", "RTP octets received", "octets_received"),
-    ("counter", "sipcore_rtp_packets_sent", "RTP packets sent", "packets_sent"),
-    ("counter", "sipcore_rtp_packets_lost", "RTP packets that never came", "lost"),
-    ("counter", "sipcore_rtp_foreign_packets", "Packets of wrong sources, dropped", "foreign"),
-    ("counter", "sipcore_rtp_invalid_packets", "Datagrams that are no RTP, dropped", "invalid"),
-    ("counter", "sipcore_rtp_unsent_packets", "Packets that the kernel did not take", "unsent"),
-    ("counter", "sipcore_rtcp_packets", "RTCP packets received", "rtcp_received"),
-    ("counter", "sipcore_rtcp_packets_sent", "RTCP packets sent", "rtcp_sent"),
-    ("gauge", "sipcore_media_streams", "Streams now", "streams"),
-    ("gauge", "sipcore_media_jitter_ms", "Mean jitter of the streams now", "jitter_ms"),
-    ("gauge", "sipcore_media_late_ms", "Worst lateness of the worker's loop", "greatest_late_ms"),
-)
 
 
 class Views:
@@ -68,24 +53,38 @@ class Views:
 
     async def ready(self, _: str) -> Readiness:
         """Answer why no call can be taken now."""
+        return Readiness([text for text in self._reasons().values() if text])
+
+    def _reasons(self) -> dict[str, str]:
+        """Return every reason there may be against a call, "" where it does not hold now."""
         node = self._node
-        reasons = []
-        if not self.is_open:
-            reasons.append("starting: sockets are not open yet")
-        if node.front.retry_after_s is not None:
-            reasons.append("draining: the node stops")
-        if (fault := node.parts.journal.fault) is not None:
-            reasons.append(f"journal: {fault}")
-        if node.parts.media.up_count() < node.config.media.workers:
-            reasons.append("a media worker is not connected")
-        return Readiness(reasons)
+        is_draining = node.front.retry_after_s is not None
+        fault = node.parts.journal.fault
+        are_up = node.parts.media.up_count() >= node.config.media.workers
+        return {
+            "starting": "" if self.is_open else "starting: sockets are not open yet",
+            "draining": "draining: the node stops" if is_draining else "",
+            "journal": "" if fault is None else f"journal: {fault}",
+            "media": "" if are_up else "a media worker is not connected",
+        }
 
     async def metrics(self, _: str) -> list[Family]:
         """Answer all counts of signalling and of the media workers."""
-        families = self._node.parts.metrics.snapshot()
-        families += process_families("signalling")
-        totals = await self._node.parts.media.metrics()
-        return families + media_families(totals)
+        node = self._node
+        totals = await node.parts.media.metrics()
+        workers = {f"media-{n}": n in totals for n in range(node.config.media.workers)}
+        reasons: dict[LabelValues, float] = {
+            (word,): bool(text) for word, text in self._reasons().items()
+        }
+        return [
+            *node.parts.metrics.snapshot(),
+            family(catalogue.INFO, {(node.config.node.name, __version__): 1}),
+            family(catalogue.STARTED, self._started_at),
+            family(catalogue.READY, not any(reasons.values())),
+            family(catalogue.NOT_READY, reasons),
+            by_process(catalogue.UP, {"signalling": 1, **workers}),
+            *media_families(totals),
+        ]
 
     async def import_provisioning(self, text: str) -> Report:
         """Import a file; the next call sees it."""
@@ -177,7 +176,7 @@ class Views:
             "packets",
             "lost",
         ]
-        columns += ["jitter_ms", "foreign", "age_s"]
+        columns += ["jitter_ms", "mode", "delay_ms", "late", "foreign", "age_s"]
         rows: list[list[Cell]] = []
         for leg in await self._node.parts.media.survey():
             state = leg.state
@@ -193,6 +192,9 @@ class Views:
                     state.packets,
                     state.lost,
                     round(state.jitter_ms, 1),
+                    state.mode,
+                    round(state.delay_ms, 1),
+                    state.late,
                     state.foreign,
                     round(leg.last_packet_age_s, 1),
                 ]
@@ -203,11 +205,9 @@ class Views:
 def media_families(totals: dict[int, Totals]) -> list[Family]:
     """Return the workers' totals, a sample a worker."""
     return [
-        labelled(
-            kind,
-            name,
-            help_text,
-            {f"media-{number}": float(getattr(one, field)) for number, one in totals.items()},
+        by_process(
+            share.definition,
+            {f"media-{n}": getattr(one, share.field) * share.scale for n, one in totals.items()},
         )
-        for kind, name, help_text, field in MEDIA_FAMILIES
+        for share in catalogue.MEDIA
     ]

@@ -18,6 +18,7 @@ PACKAGES = (
         "sipp",
         (
             "interop/test_calls.py",
+            "interop/test_dashboards.py",
             "interop/test_failures.py",
             "interop/test_kill.py",
             "interop/test_lost_packets.py",
@@ -29,6 +30,9 @@ PACKAGES = (
         ),
     ),
     Package("baresip-core", "baresip", ("interop/test_baresip.py",)),
+    Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),
+    Package("prometheus", "prometheus", ("deploy/test_rules.py", "interop/test_dashboards.py")),
+    Package("systemd", "systemd-analyze", ("deploy/test_unit.py",)),
 )
 
 

@@ -47,6 +47,8 @@ class Machine:
         self._owner = owner
         self._timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
         self.absorbed: Counter[str] = Counter()
+        self.repeats = {"in": 0, "out": 0}
+        self.failures = {"timeout": 0, "transport": 0}
         self._acts: dict[str, Callable[[Transaction, float], None]] = {
             SETTLE: self._settle,
             REPEAT: self.repeat,
@@ -69,6 +71,7 @@ class Machine:
             elif action == RESEND:
                 self._resend(transaction, word, now)
             elif action == FAIL:
+                self.failures["timeout" if word == TIMEOUT else "transport"] += 1
                 self._owner.tell_failed(transaction, word)
             else:
                 assert message is not None, "only what came or is given has these actions"
@@ -114,7 +117,9 @@ class Machine:
     def _resend(self, transaction: Transaction, word: str, now: float) -> None:
         self._out.append(Send(transaction.kept, transaction.flow, transaction))
         if word != RETRY:
+            self.repeats["in"] += 1
             return
+        self.repeats["out"] += 1
         if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == tables.PROCEEDING:
             transaction.interval_s = self._timing.t2_s  # 17.1.2.2
         else:

@@ -265,6 +265,16 @@ class Stack:
         """What came and had no place, by kind."""
         return self._machine.absorbed
 
+    @property
+    def repeats(self) -> dict[str, int]:
+        """How often something was sent again: "out" by a timer, "in" because the peer repeated."""
+        return self._machine.repeats
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How many transactions ended by "timeout" or because the "transport" could not send."""
+        return self._machine.failures
+
     def transactions(self) -> list[Transaction]:
         """Return all that live."""
         return [*self._clients.values(), *self._servers.values()]

@@ -52,7 +52,10 @@ Changes = dict[BindingKey, Binding | None]  # None: gone
 
 
 class Bindings(Protocol):
-    """What a registrar needs of the store."""
+    """What a registrar needs of the store. `fault`: why the last write failed, if it did."""
+
+    @property
+    def fault(self) -> str | None: ...
 
     def put(self, binding: Binding) -> None: ...
 
@@ -81,6 +84,8 @@ def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
 
 class InlineBindings:
     """Writes each change at once: for tests, where nothing may happen later."""
+
+    fault: str | None = None
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.datastructures import ResponseHeader, State
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
-from sipcore import metrics
+from sipcore import catalogue
 from sipcore.clock import Clock, SystemClock
 from sipcore.control import ControlFault, Readiness, Status, ask_async
 from sipcore.errors import NoNode
 from sipcore.log import logger
-from sipcore.metrics import Family
-from sipcore.web import page
+from sipcore.metrics import Family, by_process, render
+from sipcore.web import local, page
 
-RESTARTS_NAME = "restarts.json"
 METRICS_TYPE = "text/plain; version=0.0.4"  # litestar adds the charset
 BODY_BYTES = 1024  # nothing here takes a body
 HEADERS = {
@@ -80,12 +78,12 @@ async def status_page(request: Request[Any, Any, Any], state: State) -> Response
 async def metrics_page(state: State) -> Response[bytes]:
     """Every process's counters in one page. A silent node is `sipcore_up` 0, not an error."""
     site: Site = state["site"]
-    families = metrics.process_families("web") + _restarts(site.data)
+    families = local.families(site.data)
     try:
         families += await ask_async(site.data, "metrics", "", list[Family])
     except (NoNode, ControlFault):
-        families.append(metrics.gauge("sipcore_up", metrics.UP_HELP, _SIGNALLING, 0))
-    return Response(metrics.render(families), media_type=METRICS_TYPE)
+        families.append(by_process(catalogue.UP, {"signalling": 0}))
+    return Response(render(families), media_type=METRICS_TYPE)
 
 
 @get("/health")
@@ -110,20 +108,8 @@ async def ready(state: State) -> Response[dict[str, object]]:
     return _json(503, "not ready", reasons) if reasons else Response({"status": "ready"})
 
 
-_SIGNALLING = {"process": "signalling"}
-
-
 def _json(status_code: int, status: str, reasons: Sequence[str]) -> Response[dict[str, object]]:
     return Response({"status": status, "reasons": list(reasons)}, status_code=status_code)
-
-
-def _restarts(data: Path) -> list[Family]:
-    """The supervisor counts how often it started each process again, in a file."""
-    try:
-        counts = msgspec.json.decode((data / RESTARTS_NAME).read_bytes(), type=dict[str, int])
-    except (OSError, msgspec.MsgspecError):
-        return []
-    return [metrics.labelled("counter", "sipcore_restarts", "Processes started again", counts)]
 
 
 def _refuse(_: Request[Any, Any, Any], fault: HTTPException) -> Response[dict[str, object]]:

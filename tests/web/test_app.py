@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sipcore import metrics
+from sipcore import catalogue
 from sipcore.control import ControlServer, Readiness, Status
-from sipcore.metrics import Metrics
+from sipcore.metrics import Family, Metrics, by_process
 from sipcore.web.app import Site, create_app
 
 
@@ -28,8 +28,8 @@ class Node:
     async def ready(self, _: str) -> Readiness:
         return Readiness(self.reasons)
 
-    async def count(self, _: str) -> list[metrics.Family]:
-        return metrics.process_families("signalling") + self.metrics.snapshot()
+    async def count(self, _: str) -> list[Family]:
+        return [by_process(catalogue.UP, {"signalling": 1}), *self.metrics.snapshot()]
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code: `python -m deploy.dashboards` writes deploy/grafana/*.json."""

@@ -1,0 +1,359 @@
+"""Every metric that a node has: name, kind, labels with all their values, unit, meaning, counter.
+
+What counts takes its definition from here, and docs/metrics.md is written from here (`make docs`).
+Cardinality is fixed: a label only ever has the values listed, whatever the network sends.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from msgspec import Struct
+
+Kind = Literal["counter", "gauge", "histogram"]
+Counted = Literal["signalling", "media", "web"]
+Labels = Mapping[str, tuple[str, ...]]
+
+NO_LABELS: Labels = MappingProxyType({})
+
+METHODS = (
+    *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK"),
+    *("PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+)
+MESSAGE_CLASSES = ("request", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+CALL_STATES = ("setup", "ringing", "answered")
+DIRECTIONS = ("internal", "outbound", "inbound")
+CAUSES = (
+    "answered",
+    "busy",
+    "cancelled",
+    "failed",
+    "no_answer",
+    "redirected",
+    "refused",
+    "rejected",
+    "unknown_number",
+)
+REGISTRATIONS = ("registered", "removed", "queried", "challenged", "refused", "throttled")
+UNREADY = ("starting", "draining", "journal", "media")
+PROCESSES = ("supervisor", "signalling", "web", "media-N")
+
+_FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_SYNC_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
+
+
+class Definition(Struct, frozen=True):
+    """One metric. `name` is without `_total`; `labels` gives each label's values."""
+
+    name: str
+    kind: Kind
+    help: str
+    unit: str
+    labels: Labels = NO_LABELS
+    buckets: tuple[float, ...] = ()
+    counted: Counted = "signalling"
+
+    @property
+    def sample_name(self) -> str:
+        """The name as it stands on the page; a histogram's has `_bucket`, `_sum`, `_count`."""
+        return self.name + "_total" if self.kind == "counter" else self.name
+
+
+_defined: list[Definition] = []
+
+
+def _define(definition: Definition) -> Definition:
+    _defined.append(definition)
+    return definition
+
+
+def _counter(name: str, text: str, unit: str, labels: Labels = NO_LABELS) -> Definition:
+    return _define(Definition(name, "counter", text, unit, labels))
+
+
+def _gauge(name: str, text: str, unit: str, labels: Labels = NO_LABELS) -> Definition:
+    return _define(Definition(name, "gauge", text, unit, labels))
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Definition:
+    return _define(Definition(name, "histogram", text, "seconds", buckets=buckets))
+
+
+def _process(name: str, kind: Kind, text: str, unit: str) -> Definition:
+    labels = {"process": PROCESSES}
+    return _define(Definition(name, kind, text, unit, labels, counted="web"))
+
+
+def _disk(name: str, text: str) -> Definition:
+    return _define(Definition(name, "gauge", text, "bytes", counted="web"))
+
+
+# The node
+
+INFO = _gauge(
+    "sipcore_info",
+    "Always 1; says which node and version this is",
+    "none",
+    {"node": ("node.name",), "version": ("sipcore's version",)},
+)
+STARTED = _gauge("sipcore_start_time_seconds", "When signalling started, since 1970", "seconds")
+READY = _gauge("sipcore_ready", "1 while calls are taken", "none")
+NOT_READY = _gauge(
+    "sipcore_not_ready",
+    "1 for each reason why no call is taken now",
+    "none",
+    {"reason": UNREADY},
+)
+TASKS = _gauge("sipcore_tasks", "Tasks on the event loop now", "tasks")
+LOOP_LAG = _histogram(
+    "sipcore_loop_lag_seconds",
+    "How late the event loop ran what was due",
+    _LAG_S,
+)
+
+# Calls
+
+CALLS = _counter(
+    "sipcore_calls",
+    "Attempts that ended, by the final status that the caller got",
+    "calls",
+    {"direction": DIRECTIONS, "cause_class": CAUSES},
+)
+CALLS_ACTIVE = _gauge(
+    "sipcore_calls_active", "Calls now, by state", "calls", {"state": CALL_STATES}
+)
+CALLS_LIMIT = _gauge("sipcore_calls_limit", "Most calls at once (limits.calls)", "calls")
+CALL_SETUP = _histogram(
+    "sipcore_call_setup_seconds",
+    "From an INVITE to its first 18x or 2xx towards the caller",
+    _FAST_S,
+)
+SILENCES = _counter(
+    "sipcore_call_silences",
+    "Sides of answered calls from which no sound came for media.silence_s",
+    "sides",
+)
+SLOTS = _gauge(
+    "sipcore_slots",
+    "Slots of concurrency taken now",
+    "slots",
+    {"kind": ("account", "trunk", "carrier")},
+)
+SLOTS_LIMIT = _gauge(
+    "sipcore_slots_limit",
+    "Channels of all that are provisioned, together",
+    "slots",
+    {"kind": ("trunk", "carrier")},
+)
+
+# Registrations
+
+REGISTERED = _counter(
+    "sipcore_registrations",
+    "REGISTERs that ended, by result",
+    "requests",
+    {"result": REGISTRATIONS},
+)
+BINDINGS = _gauge("sipcore_bindings", "Contacts registered now", "contacts")
+STORE_FAULT = _gauge("sipcore_store_fault", "1 while the database takes no registrations", "none")
+WRONG_CREDENTIALS = _counter(
+    "sipcore_wrong_credentials",
+    "Requests signed with a wrong user or password",
+    "requests",
+    {"method": ("REGISTER", "INVITE")},
+)
+
+# SIP
+
+MESSAGES = _counter(
+    "sipcore_messages",
+    "SIP messages, retransmissions included",
+    "messages",
+    {"direction": ("in", "out"), "method": (*METHODS, "other"), "class": MESSAGE_CLASSES},
+)
+RETRANSMISSIONS = _counter(
+    "sipcore_retransmissions",
+    "Messages sent again by a timer of ours (out), or answered again to a peer that repeats (in)",
+    "messages",
+    {"direction": ("in", "out")},
+)
+TRANSACTION_FAILURES = _counter(
+    "sipcore_transaction_failures",
+    "Transactions without an end: nobody answered in time, or the transport could not send",
+    "transactions",
+    {"reason": ("timeout", "transport")},
+)
+ABSORBED = _counter(
+    "sipcore_absorbed_messages",
+    "Messages and timers that had no place any more",
+    "messages",
+)
+BAD_MESSAGES = _counter(
+    "sipcore_bad_messages",
+    "Messages that are no SIP (unreadable), break the grammar (broken), or met a bug of ours (bug)",
+    "messages",
+    {"reason": ("unreadable", "broken", "bug")},
+)
+SCANNERS_DROPPED = _counter(
+    "sipcore_scanners_dropped", "Requests of known scanners, not answered", "requests"
+)
+THROTTLED = _counter(
+    "sipcore_throttled",
+    "INVITEs refused by the rate guard (limits.invites_per_s)",
+    "requests",
+)
+TRANSACTIONS = _gauge("sipcore_transactions", "SIP transactions now", "transactions")
+DIALOGS = _gauge("sipcore_dialogs", "SIP dialogs now", "dialogs")
+
+# The journal
+
+CDRS = _counter("sipcore_cdrs", "CDRs given to the journal", "records")
+JOURNAL_SYNC = _histogram(
+    "sipcore_journal_sync_seconds",
+    "Writing one group of journal lines to disk",
+    _SYNC_S,
+)
+JOURNAL_ERRORS = _counter("sipcore_journal_errors", "Groups that the disk did not take", "groups")
+JOURNAL_DROPPED = _counter(
+    "sipcore_journal_dropped",
+    "Lines of no answered call, given up while the disk took nothing",
+    "lines",
+)
+JOURNAL_UNWRITTEN = _gauge(
+    "sipcore_journal_unwritten_bytes", "Lines that are not on disk yet", "bytes"
+)
+
+# Processes and the machine
+
+UP = _gauge(
+    "sipcore_up",
+    "1 while the process answers",
+    "none",
+    {"process": ("signalling", "media-N", "web")},
+)
+CPU = _process("sipcore_cpu_seconds", "counter", "User and system time", "seconds")
+RESIDENT = _process("sipcore_resident_bytes", "gauge", "Memory in use", "bytes")
+OPEN_FILES = _process("sipcore_open_files", "gauge", "Descriptors", "files")
+RESTARTS = _process("sipcore_restarts", "counter", "Processes started again", "starts")
+DATA_SIZE = _disk("sipcore_data_size_bytes", "Size of the file system of node.data")
+DATA_FREE = _disk("sipcore_data_free_bytes", "What is free there for sipcore")
+
+
+class Share(Struct, frozen=True):
+    """A field of a worker's totals and its metric; a value times `scale` has the metric's unit."""
+
+    field: str
+    definition: Definition
+    scale: float = 1.0
+
+
+def _share(field: str, name: str, kind: Kind, text: str, unit: str, scale: float = 1.0) -> Share:
+    labels = {"process": ("media-N",)}
+    return Share(field, Definition(name, kind, text, unit, labels, counted="media"), scale)
+
+
+_MS = 0.001
+_C: Kind = "counter"
+_G: Kind = "gauge"
+_PACKETS = "packets"
+_RECORDINGS = "recordings"
+
+MEDIA = (
+    _share("calls", "sipcore_media_calls", _G, "Calls now", "calls"),
+    _share("streams", "sipcore_media_streams", _G, "Streams now", "streams"),
+    _share("packets_received", "sipcore_rtp_packets", _C, "RTP packets received", _PACKETS),
+    _share("octets_received", "sipcore_rtp_bytes", _C, "Bytes of RTP received", "bytes"),
+    _share("packets_sent", "sipcore_rtp_packets_sent", _C, "RTP packets sent", _PACKETS),
+    _share("lost", "sipcore_rtp_packets_lost", _C, "RTP packets that never came", _PACKETS),
+    _share(
+        "foreign", "sipcore_rtp_foreign_packets", _C, "Packets of wrong sources, dropped", _PACKETS
+    ),
+    _share(
+        "invalid", "sipcore_rtp_invalid_packets", _C, "Datagrams that are no RTP, dropped", _PACKETS
+    ),
+    _share(
+        "unsent", "sipcore_rtp_unsent_packets", _C, "Packets that the kernel did not take", _PACKETS
+    ),
+    _share("rtcp_received", "sipcore_rtcp_packets", _C, "RTCP packets received", _PACKETS),
+    _share("rtcp_sent", "sipcore_rtcp_packets_sent", _C, "RTCP packets sent", _PACKETS),
+    _share(
+        "batches", "sipcore_media_batches", _C, "Batches in which packets were taken", "batches"
+    ),
+    _share(
+        "greatest_batch", "sipcore_media_greatest_batch", _G, "Most packets in one batch", _PACKETS
+    ),
+    _share("ticks", "sipcore_media_ticks", _C, "Turns of the worker's clock", "ticks"),
+    _share(
+        "ticks_late_s",
+        "sipcore_media_ticks_late_seconds",
+        _C,
+        "By how much all ticks were late, together",
+        "seconds",
+    ),
+    _share(
+        "greatest_late_ms",
+        "sipcore_media_greatest_late_seconds",
+        _G,
+        "Worst lateness of a tick since the worker's start",
+        "seconds",
+        _MS,
+    ),
+    _share(
+        "jitter_ms",
+        "sipcore_media_jitter_seconds",
+        _G,
+        "Mean jitter of the streams now (RFC 3550)",
+        "seconds",
+        _MS,
+    ),
+    _share(
+        "delay_ms",
+        "sipcore_media_delay_seconds",
+        _G,
+        "Mean delay that jitter buffers add now",
+        "seconds",
+        _MS,
+    ),
+    _share(
+        "greatest_delay_ms",
+        "sipcore_media_greatest_delay_seconds",
+        _G,
+        "Greatest delay that a jitter buffer adds now",
+        "seconds",
+        _MS,
+    ),
+    _share(
+        "late",
+        "sipcore_rtp_late_packets",
+        _C,
+        "Packets that came after their successors had been played",
+        _PACKETS,
+    ),
+    _share(
+        "overflowed",
+        "sipcore_rtp_overflowed_packets",
+        _C,
+        "Packets that found their jitter buffer full",
+        _PACKETS,
+    ),
+    _share("recordings", "sipcore_recordings_active", _G, "Recordings now", _RECORDINGS),
+    _share("recordings_finished", "sipcore_recordings", _C, "Recordings finished", _RECORDINGS),
+    _share(
+        "recordings_degraded",
+        "sipcore_recordings_degraded",
+        _C,
+        "Recordings finished of which a part is missing",
+        _RECORDINGS,
+    ),
+    _share(
+        "recordings_stopped",
+        "sipcore_recordings_stopped",
+        _C,
+        "Recordings that the disk refused",
+        _RECORDINGS,
+    ),
+    _share("recorded_octets", "sipcore_recorded_bytes", _C, "Recorded to disk", "bytes"),
+)
+
+DEFINITIONS = (*_defined, *(share.definition for share in MEDIA))
