@@ -21,7 +21,10 @@ _run_numbers = count(1)
 
 
 class Load(Struct, frozen=True):
-    """What to send, to whom. `carrier`: where a SIPp answers the calls, if anywhere."""
+    """What to send, to whom, from which address.
+
+    `carrier`: where a SIPp answers the calls, if anywhere.
+    """
 
     scenario: str
     target: tuple[str, int]
@@ -29,6 +32,7 @@ class Load(Struct, frozen=True):
     core: int
     folder: Path
     carrier: tuple[str, int] | None = None
+    source: str = "127.0.0.1"
 
 
 class Window(Struct, frozen=True):
@@ -39,10 +43,11 @@ class Window(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A whole run: what became of it, and its windows."""
+    """A whole run: what became of it, its windows, and how long each of their operations took."""
 
     trial: Trial
     windows: list[Window]
+    delays_ms: list[float] = []
     complaint: str = ""
 
 
@@ -85,7 +90,8 @@ def run(
         mine = [one.statistics() for one in calling]
         theirs = [one.statistics() for one in answering]
         complaint = next((said for one in calling if (said := one.complaint())), "")
-        return Run(_trial(rate, plan, mine, theirs), _windows(readings, mine), complaint)
+        delays = [ms for one in mine for at, ms in one.delays if at >= plan.warm_s]
+        return Run(_trial(rate, plan, mine, theirs), _windows(readings, mine), delays, complaint)
 
 
 def _callers(load: Load, rate: int, seconds: float, folder: Path) -> list[Sipp]:
@@ -111,7 +117,7 @@ def _options(
     file.write_text(injection(load.phones[at::processes]), "ascii")
     host, port = load.target
     return [
-        f"{host}:{port}", "-i", "127.0.0.1", "-inf", str(file), "-r", str(rate),
+        f"{host}:{port}", "-i", load.source, "-inf", str(file), "-r", str(rate),
         "-m", str(int(rate * seconds)), "-l", str(rate * 4), "-timeout", f"{int(seconds + END_S)}s",
         "-max_retrans", "4",
     ]  # fmt: skip

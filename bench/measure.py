@@ -4,20 +4,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
-from bench import load, profile
+from bench import charts, load, profile
 from bench.load import Load, Plan, Run
 from bench.node import Node, total
 from bench.report import Report
-from bench.stats import Spread, Trial, highest, spread
+from bench.stats import Trial, highest, percentile, spread
 
 WARM_S = 34.0  # transactions live 32 s (64 T1): from here on as many end as begin
 WINDOWS = 5
-TRIAL_S = 8.0
+TRIAL = Plan(3.0, 5.0, 1)
 LEAST_WINDOW_S = 2.0
-SETTLE_S = 20.0
+SETTLE_S = 40.0  # a call that nobody wants any more goes after 32 s
+SEARCH_S = 150.0
 STALLS = {  # what others on the machine do to us, and we to ourselves
     "sipcore_loop_lag_seconds": "stalls of the event loop",
     "sipcore_journal_sync_seconds": "waits for the disk",
@@ -25,12 +27,16 @@ STALLS = {  # what others on the machine do to us, and we to ourselves
 
 
 class Wishes(Struct, frozen=True):
-    """What was asked for on the command line. `rate` 0: the bench's own."""
+    """What was asked for on the command line. `rate` 0: the bench's own.
+
+    `with_peers`: other people's programs are measured beside ours.
+    """
 
     seconds: float = 30.0
     rate: int = 0
     is_searching: bool = True
     profile: Path | None = None
+    with_peers: bool = True
 
 
 class Subject(Struct, frozen=True):
@@ -42,6 +48,16 @@ class Subject(Struct, frozen=True):
     start: int  # the first rate of the search
     messages_in: int  # an operation, without repeats
     messages_out: int
+    most_trials: int = 12
+    peer: str = ""  # whose program it is, if not ours
+
+
+class Program(Protocol):
+    """What can be put under load: its processes by name, and when it has nothing left to do."""
+
+    pids: dict[str, int]
+
+    def wait_idle(self, within_s: float) -> bool: ...
 
 
 def say(words: str) -> None:
@@ -64,33 +80,46 @@ def steady(subject: Subject, one: Load, node: Node, wishes: Wishes, report: Repo
         recording.finish()
     node.wait_idle(SETTLE_S)
     _report_cost(subject, ran, rate, report)
+    _report_delays(subject, ran, rate, report)
     _report_messages(subject, ran, before, node.metrics(), report)
     if not ran.trial.holds:
         said = f"; SIPp: {ran.complaint}" if ran.complaint else ""
-        report.faults.append(_words(ran.trial, subject) + said)
+        report.faults.append(words(ran.trial, subject) + said)
     return ran
 
 
-def search(subject: Subject, one: Load, node: Node, report: Report) -> int:
-    """Find the highest rate that holds; return how many operations were done on the way."""
+def search(subject: Subject, one: Load, program: Program, report: Report) -> list[Run]:
+    """Find the highest rate that holds; return the trials. Names it by the peer, if it is one.
+
+    It ends early, with what it knows, after SEARCH_S and where an overload has left calls behind.
+    """
+    who = f"{subject.peer}_" if subject.peer else ""
+    runs: list[Run] = []
+    deadline = time.monotonic() + SEARCH_S
+    is_idle = True
 
     def trial(rate: int) -> Trial:
-        ran = load.run(one, rate, Plan(TRIAL_S), node.pids)
-        node.wait_idle(SETTLE_S)
-        say(f"{subject.bench}: {_words(ran.trial, subject)}")
+        nonlocal is_idle
+        ran = load.run(one, rate, TRIAL, program.pids)
+        is_idle = program.wait_idle(SETTLE_S)
+        say(f"{subject.peer or subject.bench}: {words(ran.trial, subject)}")
+        runs.append(ran)
         return ran.trial
 
-    say(f"{subject.bench}: the highest rate, in trials of {TRIAL_S:g} s")
-    best, trials = highest(trial, subject.start)
+    say(f"{subject.peer or subject.bench}: the highest rate, in trials of {TRIAL.seconds:g} s")
+    best, trials = highest(
+        trial, subject.start, most_trials=subject.most_trials,
+        may_go_on=lambda: is_idle and time.monotonic() < deadline,
+    )  # fmt: skip
     rate = best.rate if best else 0.0
-    report.figures["highest_rate"] = rate
+    report.figures[f"{who}highest_rate"] = rate
     report.rows.append(
         (
-            "highest rate with < 0.1 % failed or retransmitted",
-            f"{rate:g} {subject.unit}/s ({len(trials)} trials of {TRIAL_S:g} s)",
+            f"{subject.peer} highest rate with < 0.1 % failed or retransmitted".strip(),
+            f"{rate:g} {subject.unit}/s ({len(trials)} trials of {TRIAL.seconds:g} s)",
         )
     )
-    return sum(one.done for one in trials)
+    return runs
 
 
 def _profiler(
@@ -111,7 +140,7 @@ def _report_cost(subject: Subject, ran: Run, rate: int, report: Report) -> None:
     for name in names:
         found = spread(window.cost[name] for window in ran.windows)
         report.figures[f"{name}_cpu_s_per_1000"] = found.median
-        report.rows.append((f"CPU s per 1,000 {subject.unit}: {name}", _range(found)))
+        report.rows.append((f"CPU s per 1,000 {subject.unit}: {name}", found.to_text()))
     if names:
         noise = spread(window.cost["signalling"] for window in ran.windows).noise
         report.figures["noise"] = noise
@@ -127,6 +156,22 @@ def _report_cost(subject: Subject, ran: Run, rate: int, report: Report) -> None:
             f"{ran.trial.done} / {ran.trial.failed} / {ran.trial.retransmitted}",
         )
     )
+
+
+def _report_delays(subject: Subject, ran: Run, rate: int, report: Report) -> None:
+    """How long from the first request to the 200, challenge and ringing included."""
+    if not ran.delays_ms:
+        return
+    found = {share: percentile(ran.delays_ms, share) for share in charts.SHARES}
+    report.figures |= {f"delay_ms_{share * 100:.0f}": much for share, much in found.items()}
+    report.rows.append(
+        (
+            "delay to the 200, ms: " + ", ".join(f"{share:.0%}" for share in found),
+            ", ".join(f"{much:g}" for much in found.values()) + "  (SIPp's clock steps by 4 ms)",
+        )
+    )
+    title = f"{subject.bench}: delay to the 200 at {rate} {subject.unit}/s"
+    report.charts.append(charts.distribution(title, {"sipcore": ran.delays_ms}))
 
 
 def _report_messages(
@@ -158,11 +203,8 @@ def _report_messages(
         report.rows.append((f"{words} of more than 100 ms", f"{counts[1] - counts[0]:g}"))
 
 
-def _range(found: Spread) -> str:
-    return f"{found.median:.3f}  ({found.least:.3f} to {found.most:.3f})"
-
-
-def _words(trial: Trial, subject: Subject) -> str:
+def words(trial: Trial, subject: Subject) -> str:
+    """Say what became of a load."""
     word = "holds" if trial.holds else "does not hold"
     return (
         f"{trial.rate:g} {subject.unit}/s {word}: began {trial.reached:.0f}/s, "

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-from bench.report import Report
+from bench.report import Chart, Report
 from bench.stats import spread
 from sipcore.message.message import Request, response_to
 from sipcore.message.parse import parse, validate
@@ -150,6 +150,10 @@ def run(core: int, rounds: int = ROUNDS, batch: int = BATCH) -> Report:
     finally:
         os.sched_setaffinity(0, before)
     report = Report("parse", rows=[("microseconds of CPU a message", "median (least to most)")])
+    lines = {
+        name: [(float(at), us) for at, us in enumerate(them, 1)] for name, them in seen.items()
+    }
+    report.charts.append(Chart("parse: CPU of a message, by round", "round", "us", lines))
     for name, values in seen.items():
         found = spread(values)
         report.figures[name] = found.median

@@ -62,6 +62,21 @@ def cpu_s(pid: int) -> float:
     return cpu_ticks((PROC / str(pid) / "stat").read_text()) / os.sysconf("SC_CLK_TCK")
 
 
+def busy_ticks(stat: str, core: int) -> int:
+    """Return the ticks that a core was not idle, by /proc/stat; a hypervisor's part counts."""
+    for line in stat.splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _, _, *rest = map(int, fields[:8])
+            return user + nice + system + sum(rest)
+    return 0
+
+
+def busy_s(core: int) -> float:
+    """Return for how many seconds a core was not idle since the machine started."""
+    return busy_ticks((PROC / "stat").read_text(), core) / os.sysconf("SC_CLK_TCK")
+
+
 def read(pids: Mapping[str, list[int]], at: float) -> Reading:
     """Read all processes; several under one name are added up."""
     return Reading(at, {name: sum(map(cpu_s, several)) for name, several in pids.items()})

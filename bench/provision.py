@@ -17,6 +17,9 @@ class Phone(Struct, frozen=True):
     password: str
 
 
+PBX = Phone("02136009999", "pbx.example", "")  # shows its number, and needs no password
+
+
 def phones(accounts: int) -> list[Phone]:
     """Return the phones of so many accounts, of one customer each; neighbours differ in account."""
     return [
@@ -51,6 +54,18 @@ def provisioning(accounts: int, carrier: tuple[str, int]) -> str:
             for one in mine
         ]
     return "".join(parts)
+
+
+def pbx(address: str) -> str:
+    """Return more of a provisioning file: a customer whose trunk is known by its address alone."""
+    plans = ", ".join(['"pbx-8-32"'] * PLANS * 2)
+    return (
+        '[[customer]]\nid = "pbx"\nname = "PBX"\ndomain = "pbx.example"\nverified = true\n'
+        f'[[customer.account]]\nid = "pbx-1"\nplans = [{plans}]\nopened = 2026-01-01\n'
+        f'[[customer.number]]\nnumber = "{PBX.user}"\naccount = "pbx-1"\nto = "trunk:pbx"\n'
+        f'[[customer.trunk]]\nid = "pbx"\naccount = "pbx-1"\nuri = "sip:{address}:5060"\n'
+        f'accept_from = ["{address}/32"]\nchannels = 1000\n'
+    )
 
 
 def injection(mine: Sequence[Phone]) -> str:

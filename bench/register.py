@@ -6,6 +6,7 @@ bindings go to the database behind.
 
 from pathlib import Path
 
+from bench.charts import against_rate
 from bench.load import Load
 from bench.measure import Subject, Wishes, search, steady
 from bench.node import Node
@@ -31,6 +32,7 @@ def run(folder: Path, cores: tuple[int, int], wishes: Wishes) -> Report:
         load = Load("register", node.address, phones(ACCOUNTS), cores[0], folder)
         steady(SUBJECT, load, node, wishes, report)
         if wishes.is_searching:
-            search(SUBJECT, load, node, report)
+            trials = search(SUBJECT, load, node, report)
+            report.charts += against_rate(SUBJECT.bench, SUBJECT.unit, {"sipcore": trials})
         report.faults += node.complaints()[:3]
     return report

@@ -16,7 +16,10 @@ Figures = dict[str, float]
 
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A bound on a figure of a bench; exactly one of `most` and `least` stands."""
+    """A bound on a figure of a bench; exactly one of `most` and `least` stands.
+
+    `peer`: the program that it compares with, if it does.
+    """
 
     bench: str
     figure: str
@@ -24,6 +27,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     asked_by: str = field(name="from")
     most: float | None = None
     least: float | None = None
+    peer: str = ""
 
     def is_met(self, value: float | None) -> bool:
         if value is None:
@@ -34,6 +38,15 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"<= {self.most:g}" if self.most is not None else f">= {self.least:g}"
 
 
+class Chart(Struct):
+    """Lines over the same axes; `x` and `y` are the axes' words with their units."""
+
+    title: str
+    x: str
+    y: str
+    lines: dict[str, list[tuple[float, float]]]
+
+
 class Report(Struct):
     """The outcome of one bench. `faults`: what was wrong with the run itself, or with the calls."""
 
@@ -41,6 +54,7 @@ class Report(Struct):
     rows: list[tuple[str, str]] = []  # for people: what, and how much with its unit
     figures: Figures = {}
     faults: list[str] = []
+    charts: list[Chart] = []
 
 
 class Judged(Struct, frozen=True):
@@ -61,6 +75,15 @@ def judge(budgets: Iterable[Budget], report: Report) -> list[Judged]:
     mine = [one for one in budgets if one.bench == report.bench]
     values = [report.figures.get(one.figure) for one in mine]
     return [Judged(b, v, b.is_met(v)) for b, v in zip(mine, values, strict=True)]
+
+
+def expected(judged: Iterable[Judged], *, searching: bool, peers: bool) -> list[Judged]:
+    """Leave out the budgets without a value that nobody asked to measure."""
+    return [
+        one
+        for one in judged
+        if one.value is not None or (searching and (peers or not one.budget.peer))
+    ]
 
 
 def machine() -> dict[str, Any]:
@@ -103,4 +126,5 @@ def to_object(report: Report, judged: Sequence[Judged]) -> dict[str, Any]:
             }
             for one in judged
         ],
+        "charts": [msgspec.to_builtins(one) for one in report.charts],
     }

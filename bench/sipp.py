@@ -13,13 +13,18 @@ Points = list[tuple[float, float]]
 
 
 class Statistics(Struct, frozen=True):
-    """A SIPp run's totals. `finished` is how many operations were done by when."""
+    """A SIPp run's totals.
+
+    `finished` is how many operations were done by when; `delays` when it was how long between the
+    first message and the 200, in seconds since the start and in milliseconds.
+    """
 
     created: int
     done: int
     failed: int
     retransmitted: int
     finished: Points
+    delays: Points = []
 
 
 def parse_statistics(text: str) -> dict[str, list[str]]:
@@ -43,7 +48,13 @@ def parse_counts(text: str) -> dict[str, int]:
     }
 
 
-def statistics(stat: str, counts: str) -> Statistics:
+def parse_delays(text: str) -> Points:
+    """Read a -trace_rtt file: when, in seconds since the start, and how long, in milliseconds."""
+    rows = [line.split(";") for line in text.splitlines()[1:]]
+    return [(float(row[0]) / 1000, float(row[1])) for row in rows if len(row) == 3]
+
+
+def statistics(stat: str, counts: str, delays: str = "") -> Statistics:
     """Return the totals. Retransmitted: every message that SIPp sent or received again."""
     columns = parse_statistics(stat)
     again = sum(n for name, n in parse_counts(counts).items() if name.endswith("_Retrans"))
@@ -60,6 +71,7 @@ def statistics(stat: str, counts: str) -> Statistics:
         int(last.get("FailedCall(C)", 0)),
         again,
         finished,
+        parse_delays(delays),
     )
 
 
@@ -72,7 +84,8 @@ class Sipp:
         self._argv = [
             "sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-nostdin", "-trace_stat",
             "-stf", str(folder / "stat.csv"), "-fd", "1", "-trace_counts", "-trace_err",
-            "-error_file", str(folder / "errors.log"), "-skip_rlimit", *options,
+            "-trace_rtt", "-rtt_freq", "10", "-skip_rlimit",
+            "-error_file", str(folder / "errors.log"), *options,
         ]  # fmt: skip
         self._core = core
         self._process: subprocess.Popen[bytes] | None = None
@@ -113,11 +126,11 @@ class Sipp:
 
     def statistics(self) -> Statistics:
         """Read what it has written so far."""
-        counts = next(self._folder.glob("*_counts.csv"), None)
-        stat = self._folder / "stat.csv"
-        return statistics(
-            stat.read_text() if stat.exists() else "", counts.read_text() if counts else ""
-        )
+        return statistics(*map(self._written, ("stat.csv", "*_counts.csv", "*_rtt.csv")))
+
+    def _written(self, pattern: str) -> str:
+        path = next(self._folder.glob(pattern), None)
+        return path.read_text() if path else ""
 
     def complaint(self) -> str:
         """Return the first things that it found wrong; what it says on its screen, if it died."""

@@ -1,10 +1,13 @@
 """Statistics of a few runs, and the search for the highest rate that holds. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+STEP = 1.5  # from one rate that held to the next
 MOST_LOSS = 0.001  # failed or retransmitted, of all operations: above it a rate does not hold
 
 
@@ -20,11 +23,20 @@ class Spread(Struct, frozen=True):
         """Half of the distance between the extremes, as a share of the median."""
         return (self.most - self.least) / 2 / self.median if self.median else 0.0
 
+    def to_text(self) -> str:
+        return f"{self.median:.3f}  ({self.least:.3f} to {self.most:.3f})"
+
 
 def spread(values: Iterable[float]) -> Spread:
     """Return the spread of at least one value."""
     seen = sorted(values)
     return Spread(median(seen), seen[0], seen[-1])
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the least value that `share` (0 to 1) of the values do not exceed (nearest rank)."""
+    seen = sorted(values)
+    return seen[max(0, math.ceil(share * len(seen)) - 1)]
 
 
 class Trial(Struct, frozen=True):
@@ -47,17 +59,28 @@ class Trial(Struct, frozen=True):
         return self.loss < MOST_LOSS and self.reached >= 0.95 * self.rate
 
 
+class Tried(Protocol):
+    """What became of any load."""
+
+    @property
+    def holds(self) -> bool: ...
+
+
+AnyTrial = TypeVar("AnyTrial", bound=Tried)
+
+
 def highest(
-    run: Callable[[int], Trial], start: int, *, factor: float = 1.5, close: float = 0.05,
-    most_trials: int = 12,
-) -> tuple[Trial | None, Sequence[Trial]]:  # fmt: skip
-    """Search the highest rate that holds: up by `factor`, then halve the gap until it is `close`.
+    run: Callable[[int], AnyTrial], start: int, *, close: float = 0.05, most_trials: int = 12,
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> tuple[AnyTrial | None, Sequence[AnyTrial]]:  # fmt: skip
+    """Search the highest rate that holds: up by half, then halve the gap until it is `close`.
 
     A rate that did not hold is tried once more, since other programs may have disturbed it.
-    Returns the best trial, None when not even `start` held, and all trials.
+    `may_go_on` is asked before each further rate. Returns the best trial, None when not even
+    `start` held, and all trials.
     """
-    trials: list[Trial] = []
-    best: Trial | None = None
+    trials: list[AnyTrial] = []
+    best: AnyTrial | None = None
     low, high, rate = 0, 0, start
     while len(trials) < most_trials:
         trial = run(rate)
@@ -69,9 +92,9 @@ def highest(
             best, low = trial, rate
         else:
             high = rate
-        if not low or (high and high - low <= close * low):
+        if not low or (high and high - low <= close * low) or not may_go_on():
             break
-        rate = round((low + high) / 2) if high else round(rate * factor)
+        rate = round((low + high) / 2) if high else round(rate * STEP)
     return best, trials
 
 

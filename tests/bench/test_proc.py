@@ -35,6 +35,14 @@ def test_this_process_has_cost_something_and_has_a_parent() -> None:
     assert proc.family(os.getpid())["supervisor"] == os.getpid()
 
 
+def test_a_core_is_busy_with_all_but_idling_and_waiting_for_disks() -> None:
+    stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 400 500 6 7 8 0 0\ncpu1 1 0 0 4 5 0 0 0 0 0\n"
+    assert proc.busy_ticks(stat, 0) == 27
+    assert proc.busy_ticks(stat, 1) == 1
+    assert proc.busy_ticks(stat, 7) == 0
+    assert proc.busy_s(0) > 0
+
+
 def test_cost_is_seconds_of_each_process_for_a_thousand_operations() -> None:
     before = proc.Reading(0.0, {"signalling": 10.0, "web": 1.0})
     after = proc.Reading(5.0, {"signalling": 12.0, "web": 1.0})

@@ -1,7 +1,7 @@
 """The customers that a bench makes up, and the messages that it measures."""
 
 from bench.parse import INVITE, MESSAGES, cases, measure, variants
-from bench.provision import Phone, injection, phones, provisioning
+from bench.provision import Phone, injection, pbx, phones, provisioning
 from sipcore.message.parse import parse, validate
 from sipcore.message.sdp import parse_sdp
 from sipcore.store.check import check_provisioning
@@ -9,6 +9,8 @@ from sipcore.store.check import check_provisioning
 
 def test_what_is_made_up_can_be_imported() -> None:
     assert check_provisioning(provisioning(2, ("127.0.0.21", 25060))) == []
+    both = provisioning(2, ("127.0.0.21", 25060)) + pbx("127.0.0.22")
+    assert check_provisioning(both) == []
 
 
 def test_every_phone_is_there_once() -> None:

@@ -4,7 +4,18 @@ import pytest
 
 from bench.node import parse_metrics, total
 from bench.profile import parse, shares
-from bench.report import BUDGETS, Report, judge, read_budgets, to_object, to_text
+from bench.report import (
+    BUDGETS,
+    Budget,
+    Chart,
+    Judged,
+    Report,
+    expected,
+    judge,
+    read_budgets,
+    to_object,
+    to_text,
+)
 
 BUDGET = """
 [[budget]]
@@ -18,7 +29,7 @@ from = "issue 2"
 
 def test_the_budgets_of_the_project_can_be_read_and_have_one_bound_each() -> None:
     budgets = read_budgets(BUDGETS.read_text("utf-8"))
-    assert {one.bench for one in budgets} <= {"parse", "register", "calls"}
+    assert {one.bench for one in budgets} <= {"parse", "register", "calls", "media"}
     assert all((one.most is None) != (one.least is None) for one in budgets)
 
 
@@ -31,6 +42,31 @@ def test_a_budget_is_met_at_its_bound_and_missed_where_nothing_was_measured(
     assert judged.is_met is is_met
     assert ("NOT MET" in to_text(report, [judged])) is not is_met
     assert to_object(report, [judged])["budgets"][0]["met"] is is_met
+
+
+@pytest.mark.parametrize(
+    ("value", "searching", "peers", "stays"),
+    [
+        (None, True, True, True),
+        (None, False, True, False),
+        (None, True, False, False),
+        (0.5, False, False, True),
+    ],
+)
+def test_a_budget_that_nobody_asked_to_measure_is_not_judged(
+    value: float | None, searching: bool, peers: bool, stays: bool
+) -> None:
+    budget = Budget(bench="calls", figure="ratio", unit="", asked_by="x", most=1.0, peer="sippy")
+    judged = [Judged(budget, value, value is not None)]
+    assert bool(expected(judged, searching=searching, peers=peers)) is stays
+
+
+def test_the_points_of_the_charts_are_for_programs_too() -> None:
+    chart = Chart("delay", "calls/s", "ms", {"50%": [(100.0, 4.0)]})
+    [found] = to_object(Report("calls", charts=[chart]), [])["charts"]
+    assert found == {
+        "title": "delay", "x": "calls/s", "y": "ms", "lines": {"50%": [(100.0, 4.0)]}
+    }  # fmt: skip
 
 
 def test_a_budget_of_another_bench_is_left_alone() -> None:

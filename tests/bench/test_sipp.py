@@ -1,6 +1,6 @@
-"""What SIPp 3.6 writes with -trace_stat and -trace_counts."""
+"""What SIPp 3.6 writes with -trace_stat, -trace_counts and -trace_rtt."""
 
-from bench.sipp import parse_counts, parse_statistics, statistics
+from bench.sipp import parse_counts, parse_delays, parse_statistics, statistics
 
 STAT = """\
 StartTime;LastResetTime;CurrentTime;TotalCallCreated;SuccessfulCall(C);FailedCall(C);
@@ -23,6 +23,12 @@ def test_columns_are_read_by_name_and_a_cut_row_is_left_out() -> None:
 def test_the_last_row_of_the_counts_counts() -> None:
     assert parse_counts(COUNTS)["0_INVITE_Retrans"] == 2
     assert parse_counts("CurrentTime;\n") == {}
+
+
+def test_delays_have_their_time_and_a_cut_row_is_left_out() -> None:
+    text = "Date_ms;response_time_ms;rtd_no\n24.001;12;done\n4000;8;done\n41"
+    assert parse_delays(text) == [(0.024001, 12.0), (4.0, 8.0)]
+    assert parse_delays("") == []
 
 
 def test_totals_of_a_run() -> None:

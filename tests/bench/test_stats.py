@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.stats import Trial, highest, spread, value_at
+from bench.stats import Trial, highest, percentile, spread, value_at
 
 
 def trial(rate: int, *, holds: bool) -> Trial:
@@ -57,6 +57,19 @@ def test_a_rate_disturbed_once_is_tried_again() -> None:
 def test_the_search_is_bounded() -> None:
     _, trials = highest(lambda rate: trial(rate, holds=True), 1, most_trials=5)
     assert len(trials) == 5
+
+
+def test_the_search_asks_whether_it_may_go_on() -> None:
+    best, trials = highest(lambda rate: trial(rate, holds=True), 100, may_go_on=lambda: False)
+    assert best is not None
+    assert [one.rate for one in trials] == [100]
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.5, 5), (0.95, 10), (0.0, 1), (1.0, 10)])
+def test_a_percentile_is_the_least_value_that_its_share_does_not_exceed(
+    share: float, found: float
+) -> None:
+    assert percentile([3, 1, 2, 10, 9, 8, 7, 6, 5, 4], share) == found
 
 
 def test_a_count_is_read_between_its_readings() -> None:
