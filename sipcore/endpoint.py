@@ -42,6 +42,8 @@ class Endpoint:
         self._transports: dict[str, list[Transport]] = {}
         self._advertised: dict[tuple[str, str, int], str] = {}
         self._hops: dict[Place, Hop] = {}
+        self._backs: dict[Flow, Hop] = {}
+        self._owners: dict[tuple[str, str, int], Transport | None] = {}
         self._locals: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -53,6 +55,9 @@ class Endpoint:
         self._transports.setdefault(transport.name, []).append(transport)
         if advertise:
             self._advertised[transport.name, transport.address, transport.port] = advertise
+        self._hops.clear()
+        self._backs.clear()
+        self._owners.clear()
 
     def close(self) -> None:
         """Close all transports and stop the timer."""
@@ -166,7 +171,12 @@ class Endpoint:
 
     def hop_by(self, flow: Flow) -> Hop:
         """Return the way back along a flow."""
-        return Hop(flow, self._sent_by(flow))
+        hop = self._backs.get(flow)
+        if hop is None:
+            if len(self._backs) >= MOST_SOURCES:
+                self._backs.clear()
+            hop = self._backs[flow] = Hop(flow, self._sent_by(flow))
+        return hop
 
     def _hop(self, place: Place) -> Hop | None:
         hop = self._hops.get(place)
@@ -214,10 +224,18 @@ class Endpoint:
         return host_port(local, one.port)
 
     def _transport_of(self, flow: Flow) -> Transport | None:
-        """Return the listening address that a flow belongs to.
+        """Return the listening address that a flow belongs to."""
+        ours = (flow.transport, flow.local_address, flow.local_port)
+        try:
+            return self._owners[ours]
+        except KeyError:
+            if len(self._owners) >= MOST_SOURCES:
+                self._owners.clear()
+            owner = self._owners[ours] = self._owner_of(flow)
+            return owner
 
-        A connection that we opened has a port of its own: then any port of the same address.
-        """
+    def _owner_of(self, flow: Flow) -> Transport | None:
+        """A connection that we opened has a port of its own: then any port of the same address."""
         is_v6 = ":" in flow.local_address
         found = None
         for one in self._transports.get(flow.transport, ()):

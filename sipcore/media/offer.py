@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from sipcore.errors import BadMessage
 from sipcore.media.control import Description, Mode
+from sipcore.message.memory import remembered_lines
 from sipcore.message.sdp import Codec, Media, Origin, Sdp, join_lines
 
 RELAYED_KINDS = ("audio", "video")
@@ -225,15 +226,8 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
 
 
 def _codecs(media: Media) -> dict[int, Codec]:
-    maps = tuple([line for line in media.lines if line.startswith("a=rtpmap:")])
-    return _codecs_of(media.formats, maps)
-
-
-@lru_cache(4096)
-def _codecs_of(formats: tuple[str, ...], maps: tuple[str, ...]) -> dict[int, Codec]:
-    """Read formats and rtpmaps, which every phone of a kind has alike. The result is shared."""
-    mapped = Media(maps, "", 0, 1, "", formats).codecs
-    types = [int(form) for form in formats if len(form) <= 3 and form.isdecimal()]
+    mapped = media.codecs
+    types = [int(form) for form in media.formats if len(form) <= 3 and form.isdecimal()]
     return {
         number: codec
         for number in types
@@ -261,7 +255,12 @@ def _write_media(media: Media, view: Described, port: int) -> list[str]:
     if not port:
         return [_refused(media).lines[0]]
     lines = [f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"]
-    lines += [line for line in media.lines if line.startswith(_PASSED)]
+    lines += _passed(media.lines[1:])
     if view.is_direction_said:
         lines.append(f"a={view.direction}")
     return lines
+
+
+@remembered_lines
+def _passed(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([line for line in lines if line.startswith(_PASSED)])

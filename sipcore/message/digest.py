@@ -20,8 +20,9 @@ ALGORITHMS: dict[str, Callable[[bytes], str]] = {
     "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
 }
 _FIELD = re.compile(
-    r'[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^", \t]+)[ \t]*(?:,|$)'
+    r'([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^", \t]++)[ \t]*+(?:,|$)[ \t]*+'
 )
+_FIELDS = re.compile(rf"[ \t]*+(?:{_FIELD.pattern})*+")
 
 
 class Credentials(Struct, frozen=True):
@@ -43,15 +44,12 @@ def parse_credentials(text: str) -> Credentials | None:
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "digest":
         return None
-    found: dict[str, str] = {}
-    at = 0
-    while at < len(rest):
-        match = _FIELD.match(rest, at)
-        if match is None:
-            raise BadMessage("broken credentials")
-        value = match[2]
-        found[match[1].lower()] = unquote(value) if value[0] == '"' else value
-        at = match.end()
+    if _FIELDS.fullmatch(rest) is None:
+        raise BadMessage("broken credentials")
+    found = {
+        name.lower(): unquote(value) if value[0] == '"' else value
+        for name, value in _FIELD.findall(rest)
+    }
     algorithm = found.get("algorithm", "MD5").upper()
     names = ("username", "realm", "nonce", "uri", "response")
     username, realm, nonce, uri, response = (found.get(name, "") for name in names)

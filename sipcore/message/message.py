@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sipcore.errors import BadMessage
 from sipcore.message.address import Address, parse_address
 from sipcore.message.status import reason_of
-from sipcore.message.values import CSeq, Via, parse_cseq, parse_via, split_commas
+from sipcore.message.values import CSeq, Via, parse_cseq, parse_number, parse_via, split_commas
 
 Headers = dict[str, list[str]]
 
@@ -20,11 +20,12 @@ class Message:
     A view that meets broken text raises BadMessage.
     """
 
-    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "headers")
+    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "has_repeats", "headers")
 
     def __init__(self, headers: Headers, body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
+        self.has_repeats = True  # a field may stand several times: parse knows, others need not
         self._via: Via | None = None
         self._from: Address | None = None
         self._to: Address | None = None
@@ -41,6 +42,8 @@ class Message:
         rows = self.headers.get(name)
         if not rows:
             return []
+        if len(rows) == 1 and rows[0] and "," not in rows[0]:
+            return list(rows)
         return [value for row in rows for value in split_commas(row) if value]
 
     def tokens(self, name: str) -> list[str]:
@@ -97,13 +100,13 @@ class Message:
 
     def number(self, name: str, most: int) -> int | None:
         """Return a field's whole number, None without the field. Raises BadMessage above `most`."""
-        text = self.first(name)
-        if text is None:
+        values = self.headers.get(name)
+        if not values:
             return None
-        text = text.partition(";")[0].partition("(")[0].strip(" \t")
-        if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) > most:
+        number = parse_number(values[0])
+        if number is None or number > most:
             raise BadMessage(f"{name} is no number from 0 to {most}")
-        return int(text)
+        return number
 
     def _required(self, name: str) -> str:
         values = self.headers.get(name)

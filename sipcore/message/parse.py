@@ -39,7 +39,9 @@ def parse(data: bytes) -> Request | Response:
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     start_line, _, rest = text.partition("\r\n")
-    message = _start(start_line, _split(rest.removesuffix("\r\n")))
+    headers, has_repeats = _split(rest.removesuffix("\r\n"))
+    message = _start(start_line, headers)
+    message.has_repeats = has_repeats
     message.body = _cut(message.headers, body)
     return message
 
@@ -72,11 +74,12 @@ def _start(line: str, headers: Headers) -> Request | Response:
     return Request(method, uri, headers, version=version)
 
 
-def _split(text: str) -> Headers:
-    """Split header rows. A row without a colon or name is no SIP."""
+def _split(text: str) -> tuple[Headers, bool]:
+    """Split header rows; tell whether a name stands twice. A row without a name is no SIP."""
     headers: Headers = {}
+    has_repeats = False
     if not text:
-        return headers
+        return headers, False
     rows = text.split("\r\n")
     if len(rows) > MOST_FIELDS:
         raise BadMessage("too many header fields", 513)
@@ -93,7 +96,8 @@ def _split(text: str) -> Headers:
             headers[known] = [value.strip(" \t")]
         else:
             have.append(value.strip(" \t"))
-    return headers
+            has_repeats = True
+    return headers, has_repeats
 
 
 def _cut(headers: Headers, body: bytes) -> bytes:
@@ -123,9 +127,10 @@ def validate(message: Message) -> None:
     headers = message.headers
     if isinstance(message, Request):
         _validate_start(message)
-    for name, values in headers.items():
-        if len(values) > 1 and name in SINGLE:
-            raise BadMessage(f"{name} stands {len(values)} times")
+    if message.has_repeats:
+        for name, values in headers.items():
+            if len(values) > 1 and name in SINGLE:
+                raise BadMessage(f"{name} stands {len(values)} times")
     if "Content-Length" in headers:
         raise BadMessage("Content-Length is wrong")
     if len(message.body) > MOST_BODY_BYTES:

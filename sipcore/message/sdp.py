@@ -6,12 +6,12 @@ not SDP raises BadMessage; an attribute that is SDP but makes no sense reads as 
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import pairwise
 
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
+from sipcore.message.memory import remembered_lines
 
 MAX_BYTES = 65536
 MAX_LINE = 4096
@@ -61,21 +61,17 @@ class Media(Struct, frozen=True):
     @property
     def connection(self) -> str | None:
         """The address of this m-line's own c=, or None."""
-        return _connection(self.lines)
+        return _connection(self.lines[1:])
 
     @property
     def direction(self) -> str | None:
         """sendrecv, sendonly, recvonly or inactive as this m-line says it, or None."""
-        return _direction(self.lines)
+        return _direction(self.lines[1:])
 
     @property
     def codecs(self) -> dict[int, Codec]:
-        """Payload type to codec, of every a=rtpmap that can be understood."""
-        return dict(
-            pair
-            for line in self.lines
-            if line.startswith("a=rtpmap:") and (pair := _rtpmap(line)) is not None
-        )
+        """Payload type to codec, of every a=rtpmap that can be understood. Not to be changed."""
+        return _codecs(self.lines[1:])
 
     @property
     def fmtp(self) -> dict[str, str]:
@@ -95,11 +91,7 @@ class Media(Struct, frozen=True):
     @property
     def rtcp(self) -> tuple[int, str | None] | None:
         """Port and (where named) address of a=rtcp (RFC 3605), or None."""
-        for line in self.lines:
-            if line.startswith("a=rtcp:") and (found := _RTCP.fullmatch(line)):
-                port = int(found[1])
-                return (port, found[2]) if port < 65536 else None
-        return None
+        return _rtcp(self.lines[1:])
 
     @property
     def is_rtcp_muxed(self) -> bool:
@@ -185,7 +177,7 @@ def _media(lines: tuple[str, ...]) -> Media:
     kind, port, count, protocol, formats = found.groups()
     if int(port) > 65535:
         raise BadMessage("SDP m-line with a port above 65535")
-    _connection(lines)
+    _connection(lines[1:])
     return Media(lines, kind, int(port), int(count or 1), protocol, tuple(formats.split()))
 
 
@@ -196,6 +188,7 @@ def _origin(lines: tuple[str, ...]) -> Origin:
     return Origin(found[1], found[2], int(found[3]), found[5])
 
 
+@remembered_lines
 def _connection(lines: tuple[str, ...]) -> str | None:
     for line in lines:
         if line[0] == "c":
@@ -206,6 +199,7 @@ def _connection(lines: tuple[str, ...]) -> str | None:
     return None
 
 
+@remembered_lines
 def _direction(lines: tuple[str, ...]) -> str | None:
     for line in lines:
         if line[2:] in DIRECTIONS and line[0] == "a":
@@ -213,10 +207,26 @@ def _direction(lines: tuple[str, ...]) -> str | None:
     return None
 
 
-@lru_cache(1024)
+@remembered_lines
+def _codecs(lines: tuple[str, ...]) -> dict[int, Codec]:
+    return dict(
+        pair
+        for line in lines
+        if line.startswith("a=rtpmap:") and (pair := _rtpmap(line)) is not None
+    )
+
+
 def _rtpmap(line: str) -> tuple[int, Codec] | None:
-    """Read one a=rtpmap line. Remembered: all calls say the same dozen lines."""
     found = _RTPMAP.fullmatch(line)
     if found is None or int(found[1]) > 127:
         return None
     return int(found[1]), Codec(found[2], int(found[3]), int(found[4] or 1))
+
+
+@remembered_lines
+def _rtcp(lines: tuple[str, ...]) -> tuple[int, str | None] | None:
+    for line in lines:
+        if line.startswith("a=rtcp:") and (found := _RTCP.fullmatch(line)):
+            port = int(found[1])
+            return (port, found[2]) if port < 65536 else None
+    return None

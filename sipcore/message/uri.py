@@ -19,6 +19,7 @@ _SIP = re.compile(
 )
 _TEL = re.compile(r"tel:(\+?[0-9A-Da-d*#().-]+)((?:;[^;?<>\"\s]+)*)", re.IGNORECASE | re.ASCII)
 _OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):([^<>\"\s]+)")
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9_.~!*'()&+$/-]*")  # in neither of the two below
 _USER_SAFE = "-_.!~*'()&=+$,;?/#"
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
 
@@ -46,12 +47,7 @@ class Uri(Struct, frozen=True):
     def __str__(self) -> str:
         if self.opaque is not None:
             return f"{self.scheme}:{self.opaque}"
-        params = "".join(
-            f";{_encode(name, _PARAM_SAFE)}"
-            if value is None
-            else f";{_encode(name, _PARAM_SAFE)}={_encode(value, _PARAM_SAFE)}"
-            for name, value in self.params.items()
-        )
+        params = _write_params(self.params) if self.params else ""
         user = "" if self.user is None else _encode(self.user, _USER_SAFE)
         if self.scheme == "tel":
             return f"tel:{user}{params}"
@@ -125,9 +121,18 @@ def _decode(text: str) -> str:
 
 
 def _encode(text: str, safe: str) -> str:
-    if text.isalnum() and text.isascii():
+    if _NEVER_ESCAPED.fullmatch(text):
         return text
     return percent_encode(text.encode("utf-8", "surrogateescape"), safe=safe)
+
+
+def _write_params(params: Params) -> str:
+    return "".join(
+        f";{_encode(name, _PARAM_SAFE)}"
+        if value is None
+        else f";{_encode(name, _PARAM_SAFE)}={_encode(value, _PARAM_SAFE)}"
+        for name, value in params.items()
+    )
 
 
 def _params(text: str) -> Params:

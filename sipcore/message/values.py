@@ -17,7 +17,7 @@ _PLAIN_PARAMS = re.compile(  # without quotes and spaces, as nearly all are
 )
 _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+"
-    r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*(?=;|,|$)"
+    r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*"
 )
 
 Params = dict[str, str | None]
@@ -94,6 +94,13 @@ def split_commas(text: str) -> list[str]:
     return parts
 
 
+@remembered
+def parse_number(text: str) -> int | None:
+    """Read a whole number, with parameters or a comment behind it; None for what is none."""
+    text = text.partition(";")[0].partition("(")[0].strip(" \t")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
 class CSeq(Struct, frozen=True):
     """RFC 3261 20.16."""
 
@@ -139,11 +146,18 @@ class Via(Struct, frozen=True):
 
 def parse_via(text: str) -> Via:
     """Read one Via value. Raises BadMessage."""
-    match = _VIA.match(text)
+    before, semicolon, after = text.partition(";")
+    transport, host, port = _parse_sent_by(before)
+    return Via(transport, host, port, parse_params(semicolon + after) if semicolon else {})
+
+
+@remembered
+def _parse_sent_by(text: str) -> tuple[str, str, int | None]:
+    """Read transport, host and port: what stands before the parameters."""
+    match = _VIA.fullmatch(text)
     if match is None:
         raise BadMessage("broken Via")
     transport, host, port = match.groups()
     if port is not None and not 0 < int(port) < 65536:
         raise BadMessage("Via port out of range")
-    params = parse_params(text[match.end() :]) if match.end() < len(text) else {}
-    return Via(transport.upper(), host, int(port) if port else None, params)
+    return transport.upper(), host, int(port) if port else None

@@ -16,7 +16,7 @@ from sipcore.transport.base import Lost, Receive
 MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
 KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
-POLL_S = 0.005  # between polls under load: it is added to the time of an answer
+POLL_S = 0.01  # between polls under load: it is added to the time of an answer
 BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
 JUDGE_S = 0.1
 
@@ -39,21 +39,40 @@ class UdpTransport:
         self._polling: asyncio.TimerHandle | None = None
         self._judged_at = loop.time()
         self._count = 0  # datagrams since then
+        self._out: list[tuple[bytes, tuple[str, int], Lost | None]] = []
         sock.setblocking(False)
         loop.add_reader(sock, self._readable)
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
-        """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP."""
+        """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP.
+
+        While the socket is polled, what is to be sent gathers until the loop has run what is ready.
+        """
+        to = (flow.remote_address, flow.remote_port)
+        if self._polling is None:
+            self._send(data, to, lost)
+            return
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append((data, to, lost))
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        for datagram in out:
+            self._send(*datagram)
+
+    def _send(self, data: bytes, to: tuple[str, int], lost: Lost | None) -> None:
         try:
-            self._socket.sendto(data, (flow.remote_address, flow.remote_port))
+            self._socket.sendto(data, to)
         except BlockingIOError:
             self.unsent_count += 1
         except OSError as fault:
-            _log.info("udp to=%s fault=%s", flow, fault)
+            _log.info("udp to=%s:%d fault=%s", *to, fault)
             if lost is not None:
                 lost()
 
     def close(self) -> None:
+        self._flush()
         if self._polling is not None:
             self._polling.cancel()
         self._loop.remove_reader(self._socket)
