@@ -31,6 +31,8 @@ SUBJECT = Subject(
     start=300,
     messages_in=9,  # phone: 2 INVITE, 2 ACK, BYE; carrier: 100, 180, 200, 200 to the BYE
     messages_out=8,  # phone: 401, 100, 180, 200, 200 to the BYE; carrier: INVITE, ACK, BYE
+    most_trials=10,
+    ladder=(100, 200),
 )
 PEER = Subject(
     bench="calls", unit="calls", rate=200, start=150, messages_in=7, messages_out=7,
@@ -47,7 +49,7 @@ def run(folder: Path, cores: tuple[int, int], wishes: Wishes) -> Report:
         load = Load("phone", node.address, phones(ACCOUNTS), cores[0], folder, carrier)
         ran = steady(SUBJECT, load, node, wishes, report)
         _check_records(node, ran.trial.done, report)
-        trials: dict[str, list[Run]] = {}
+        trials: dict[str, list[Run]] = {"sipcore": []}
         if wishes.with_peers:
             with Sippy(folder / "sippy", carrier, cores[1]) as sippy:
                 trunk = Load(
@@ -103,6 +105,11 @@ def _report_ratio(rounds: Sequence[Round], report: Report) -> None:
         ("  CPU of signalling by that of Sippy", signalling.to_text()),
         ("  CPU of all of sipcore by that of Sippy", whole.to_text()),
     ]
+    own = report.figures.get("signalling_cpu_s_per_1000")
+    if own is not None:
+        ratio = own / report.figures["in_turn_sippy_cpu_s_per_1000"]
+        report.figures["steady_cpu_ratio_to_sippy"] = ratio
+        report.rows.append(("  the same, of signalling in the steady part", f"{ratio:.3f}"))
 
 
 def _check_records(node: Node, done: int, report: Report) -> None:

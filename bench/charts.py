@@ -6,6 +6,7 @@ from bench.load import Run
 from bench.report import Chart
 from bench.stats import percentile, spread
 
+LEAST_PERCENT = 1.0  # of a core: a process that never uses so much gets no line
 SHARES = (0.5, 0.95, 0.99)
 Runs = Mapping[str, Sequence[Run]]  # the runs of each program that was measured
 
@@ -21,9 +22,9 @@ def against_rate(what: str, unit: str, runs: Runs) -> list[Chart]:
     for program, several in held.items():
         prefix = f"{program} " if len(held) > 1 else ""
         for name in several[0].windows[0].cost if several else ():
-            if name != "sipp":
-                word = name if name == program else prefix + name
-                cpu.lines[word] = [(one.trial.rate, _cpu_percent(one, name)) for one in several]
+            points = [(one.trial.rate, _cpu_percent(one, name)) for one in several]
+            if name != "sipp" and max(percent for _, percent in points) >= LEAST_PERCENT:
+                cpu.lines[name if name == program else prefix + name] = points
         for share in SHARES if several else ():
             delay.lines[f"{prefix}{share:.0%}"] = [
                 (one.trial.rate, percentile(one.delays_ms, share)) for one in several

@@ -76,7 +76,7 @@ def highest(
     """Search the highest rate that holds: up by half, then halve the gap until it is `close`.
 
     A rate that did not hold is tried once more, since other programs may have disturbed it.
-    `may_go_on` is asked before each further rate. Returns the best trial, None when not even
+    `may_go_on` is asked before each further trial. Returns the best trial, None when not even
     `start` held, and all trials.
     """
     trials: list[AnyTrial] = []
@@ -85,7 +85,7 @@ def highest(
     while len(trials) < most_trials:
         trial = run(rate)
         trials.append(trial)
-        if not trial.holds and len(trials) < most_trials:
+        if not trial.holds and len(trials) < most_trials and may_go_on():
             trial = run(rate)
             trials.append(trial)
         if trial.holds:
