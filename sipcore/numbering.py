@@ -40,7 +40,7 @@ class Style(StrEnum):
 
 def without_separators(number: str) -> str:
     """Return the number without what people write between digits to read them better."""
-    return number.translate(_SEPARATORS)
+    return number if number.isalnum() else number.translate(_SEPARATORS)
 
 
 def is_digits(text: str) -> bool:

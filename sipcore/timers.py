@@ -13,9 +13,10 @@ COARSE_S = 5.0
 class Timer(Generic[What]):
     """One deadline. Cancelling costs nothing: the queue drops the empty shell when it surfaces."""
 
-    __slots__ = ("what",)
+    __slots__ = ("at", "what")
 
-    def __init__(self, what: What) -> None:
+    def __init__(self, at: float, what: What) -> None:
+        self.at = at
         self.what: What | None = what
 
     def cancel(self) -> None:
@@ -30,12 +31,11 @@ class TimerQueue(Generic[What]):
     """
 
     def __init__(self) -> None:
-        self._lanes: dict[float, deque[tuple[float, int, Timer[What]]]] = {}
-        self._count = 0
+        self._lanes: dict[float, deque[Timer[What]]] = {}
         self._next_at = NEVER  # no deadline is earlier; there may be none at this time
 
     def __len__(self) -> int:
-        return sum(timer.what is not None for lane in self._lanes.values() for *_, timer in lane)
+        return sum(timer.what is not None for lane in self._lanes.values() for timer in lane)
 
     def add(self, delay_s: float, now: float, what: What) -> Timer[What]:
         """Set a deadline `delay_s` after `now`, which never goes back between calls.
@@ -46,12 +46,11 @@ class TimerQueue(Generic[What]):
         at = now + delay_s
         if delay_s >= COARSE_S:
             at = ceil(at * 8) / 8
-        timer = Timer(what)
+        timer = Timer(at, what)
         lane = self._lanes.get(delay_s)
         if lane is None:
             lane = self._lanes[delay_s] = deque()
-        self._count += 1
-        lane.append((at, self._count, timer))
+        lane.append(timer)
         if at < self._next_at:
             self._next_at = at
         return timer
@@ -61,10 +60,10 @@ class TimerQueue(Generic[What]):
         if now < self._next_at:
             return None
         first = self._first()
-        if first is None or first[0][0] > now:
-            self._next_at = NEVER if first is None else first[0][0]
+        if first is None or first[0].at > now:
+            self._next_at = NEVER if first is None else first[0].at
             return None
-        timer = first.popleft()[2]
+        timer = first.popleft()
         what, timer.what = timer.what, None
         return what
 
@@ -75,12 +74,12 @@ class TimerQueue(Generic[What]):
         """
         return None if self._next_at == NEVER else self._next_at
 
-    def _first(self) -> deque[tuple[float, int, Timer[What]]] | None:
+    def _first(self) -> deque[Timer[What]] | None:
         """Return the lane whose head is the earliest; heads that were cancelled are dropped."""
         first = None
         for lane in self._lanes.values():
-            while lane and lane[0][2].what is None:
+            while lane and lane[0].what is None:
                 lane.popleft()
-            if lane and (first is None or lane[0] < first[0]):
+            if lane and (first is None or lane[0].at < first[0].at):
                 first = lane
         return first

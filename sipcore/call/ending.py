@@ -16,7 +16,7 @@ _Q850 = re.compile(r'Q\.850[^,]*?;\s*cause\s*=\s*"?([0-9]{1,3})', re.IGNORECASE)
 EndedBy = Literal["caller", "callee", "node"]
 
 
-class Ending(Struct, frozen=True):
+class Ending(Struct, frozen=True, gc=False):
     """How a call ended. `status` is what the caller got, 200 for one that was answered.
 
     `proof_age_s`: the end was inferred; the last sign of life was so many seconds ago.

@@ -165,6 +165,8 @@ def asserted(request: Request) -> str | None:
     From asserts nothing.
     """
     for name in ("P-Asserted-Identity", "P-Preferred-Identity"):
+        if name not in request.headers:
+            continue
         for address in request.addresses(name):
             if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
                 return number_in(address.uri)

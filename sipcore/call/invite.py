@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sipcore.call.bridge import Call
 
 
-class Way(Struct, frozen=True):
+class Way(Struct, frozen=True, gc=False):
     """One place that a target stands for. `caller`: its number as this target is told it."""
 
     who: str

@@ -65,7 +65,7 @@ _OWN_CODECS = (
 )
 
 
-class Described(Struct, frozen=True):
+class Described(Struct, frozen=True, gc=False):
     """One m-line as its speaker wants it.
 
     `address` is numeric, or empty when nothing may be sent there (hold by 0.0.0.0 or ::, RFC 3264
@@ -88,7 +88,7 @@ class Described(Struct, frozen=True):
         return self.direction in ("sendrecv", "recvonly")
 
 
-class Said(Struct, frozen=True):
+class Said(Struct, frozen=True, gc=False):
     """A side's whole description by m-lines, and the address its signalling came from."""
 
     streams: tuple[Described, ...]
@@ -124,12 +124,14 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
         return Description(number, "", 0, 0, (), False, 0)
     facing = other.streams[media] if other is not None and media < len(other.streams) else None
     # Numbers are those of the other side's description; an answer has the same in nearly all calls.
-    codecs = (mine.codecs | facing.codecs if facing is not None else mine.codecs).items()
-    clock_rate = next((codec.clock_rate for _, codec in codecs), 8000)
-    rates = (
+    codecs = mine.codecs
+    if facing is not None and facing.codecs != codecs:
+        codecs = codecs | facing.codecs
+    clock_rate = next(iter(codecs.values())).clock_rate if codecs else 8000
+    rates = [
         (payload_type, 0 if codec.name.lower() == "telephone-event" else codec.clock_rate)
-        for payload_type, codec in codecs
-    )
+        for payload_type, codec in codecs.items()
+    ]
     sources = (mine.address, said.source) if mine.address != said.source else (said.source,)
     return Description(
         number,
@@ -139,7 +141,7 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
         tuple(filter(None, sources)),
         facing is not None and is_sound_expected(mine, facing),
         clock_rate,
-        tuple(pair for pair in rates if pair[1] != clock_rate),
+        tuple([pair for pair in rates if pair[1] != clock_rate]),
         _mode(mine),
     )
 

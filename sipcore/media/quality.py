@@ -23,7 +23,7 @@ IMPAIRMENTS = {
 DELAY_MS = 100.0
 
 
-class StreamState(Struct, frozen=True, array_like=True):
+class StreamState(Struct, frozen=True, gc=False, array_like=True):
     """One stream's figures. Times in seconds; `payload_type` and ages are -1 before a packet.
 
     `delay_ms` is what the jitter buffer adds to the packets that come fastest; `late` counts those
@@ -55,7 +55,7 @@ class StreamState(Struct, frozen=True, array_like=True):
     late: int = 0
 
 
-class Totals(Struct, frozen=True, array_like=True):
+class Totals(Struct, frozen=True, gc=False, array_like=True):
     """A worker since its start; `calls`, `streams`, `recordings`, `jitter_ms` and delays now.
 
     `late` packets came after their successors had been played; `overflowed` ones found their

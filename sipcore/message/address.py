@@ -13,7 +13,7 @@ from sipcore.message.values import Params, format_params, parse_params, quote, u
 _NAME_ADDR = re.compile(r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>]*+))<([^<> \t]*+)>')
 
 
-class Address(Struct, frozen=True):
+class Address(Struct, frozen=True, gc=False):
     """A display name, a URI and header parameters.
 
     `display` holds the bytes of the wire as text (surrogateescape): `name_of` makes it readable.
@@ -39,18 +39,30 @@ def parse_address(text: str) -> Address:
     Without angle brackets every parameter belongs to the header, and a URI with a comma,
     question mark or semicolon in it would need them (RFC 3261 20.10).
     """
+    name_addr, bracket, rest = text.rpartition(">")
+    if bracket and '"' not in rest:  # then what is before is the same in many dialogs
+        display, uri = _parse_name_addr(name_addr + bracket)
+        return Address(uri, display, parse_params(rest) if rest else {})
     match = _NAME_ADDR.match(text)
     if match is not None:
-        quoted, bare, uri = match.groups()
-        display = unquote(quoted) if quoted else bare.rstrip(" \t")
+        display, uri = _parse_name_addr(match[0])
         rest = text[match.end() :]
-    else:
-        uri, semicolon, rest = text.strip(" \t").partition(";")
-        uri, display = uri.rstrip(" \t"), ""
-        rest = semicolon + rest
-        if "?" in uri or "," in uri:
-            raise BadMessage("URI needs angle brackets")
-    return Address(Uri.parse(uri), display, parse_params(rest) if rest else {})
+        return Address(uri, display, parse_params(rest) if rest else {})
+    bare, semicolon, rest = text.strip(" \t").partition(";")
+    bare = bare.rstrip(" \t")
+    if "?" in bare or "," in bare:
+        raise BadMessage("URI needs angle brackets")
+    return Address(Uri.parse(bare), "", parse_params(semicolon + rest) if semicolon else {})
+
+
+@remembered
+def _parse_name_addr(text: str) -> tuple[str, Uri]:
+    """Read display name and URI of what ends with the bracket."""
+    match = _NAME_ADDR.fullmatch(text)
+    if match is None:
+        raise BadMessage("broken URI")
+    quoted, bare, uri = match.groups()
+    return (unquote(quoted) if quoted else bare.rstrip(" \t")), Uri.parse(uri)
 
 
 def name_of(display: str) -> str:

@@ -25,7 +25,7 @@ _FIELD = re.compile(
 _FIELDS = re.compile(rf"[ \t]*+(?:{_FIELD.pattern})*+")
 
 
-class Credentials(Struct, frozen=True):
+class Credentials(Struct, frozen=True, gc=False):
     """What Authorization or Proxy-Authorization says. Empty strings stand for what is missing."""
 
     username: str

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """Transport, both ends, and for a stream which connection it is.
 
     `connection` is 0 for datagrams and for a stream that has not been opened yet.
@@ -25,7 +25,7 @@ class Flow(Struct, frozen=True):
         return f"{self.transport}:{host_port(self.remote_address, self.remote_port)}"
 
 
-class Hop(Struct, frozen=True):
+class Hop(Struct, frozen=True, gc=False):
     """Where a request goes out, and how we name ourselves to whom it reaches (Via, Contact)."""
 
     flow: Flow

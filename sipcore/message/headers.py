@@ -29,6 +29,11 @@ KNOWN = {name: name for name in NAMES}
 KNOWN |= {name.lower(): name for name in NAMES}
 KNOWN |= COMPACT | {short.upper(): name for short, name in COMPACT.items()}
 
+METHODS = frozenset(
+    ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "MESSAGE", "PRACK", "UPDATE",
+     "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH")
+)  # fmt: skip
+
 SINGLE = frozenset(
     ("Call-ID", "Content-Length", "Content-Type", "CSeq", "Expires", "From", "Max-Forwards", "To",
      "Event", "Min-Expires", "Min-SE", "Session-Expires", "RAck", "RSeq", "Refer-To")

@@ -179,15 +179,25 @@ class Response(Message):
 NO_REQUEST = Request("", "", {})  # in the place of one that has been let go
 
 
+_COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
+
+
 def response_to(request: Request, status: int, to_tag: str | None = None) -> Response:
     """Begin a response (RFC 3261 8.2.6.2): Via, From, To, Call-ID, CSeq, Record-Route copied.
 
     `to_tag` goes to To unless the request has one already. 100 carries Timestamp back (8.2.6.1).
     """
     have = request.headers
-    headers: Headers = {
-        name: have[name] for name in ("Via", "From", "To", "Call-ID", "CSeq") if name in have
-    }
+    try:
+        headers: Headers = {
+            "Via": have["Via"],
+            "From": have["From"],
+            "To": have["To"],
+            "Call-ID": have["Call-ID"],
+            "CSeq": have["CSeq"],
+        }
+    except KeyError:  # a broken request is answered all the same
+        headers = {name: have[name] for name in _COPIED if name in have}
     if to_tag is not None and "To" in headers and not _has_tag(request):
         headers["To"] = [f"{headers['To'][0]};tag={to_tag}"]
     if 100 < status < 300 and "Record-Route" in have:

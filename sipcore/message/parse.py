@@ -7,7 +7,7 @@ split get nothing.
 import re
 
 from sipcore.errors import BadMessage
-from sipcore.message.headers import KNOWN, SINGLE, canonical
+from sipcore.message.headers import KNOWN, METHODS, SINGLE, canonical
 from sipcore.message.message import Headers, Message, Request, Response
 from sipcore.message.uri import Uri
 from sipcore.message.values import TOKEN
@@ -18,7 +18,9 @@ MOST_FIELDS = 256
 MOST_MAX_FORWARDS = 255
 
 _STATUS_LINE = re.compile(r"SIP/2\.0 +([0-9]+)(?: (.*))?", re.IGNORECASE)
+_STATUSES = frozenset(map(str, range(100, 700)))
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
+_BLANKS = (" ", "\t")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 
 
@@ -35,12 +37,10 @@ def parse(data: bytes) -> Request | Response:
     if not blank and not head.endswith(b"\r\n"):  # RFC 4475 3.1.2.15 forgets the empty line
         raise BadMessage("no empty line after the head")
     text = head.decode("utf-8", "surrogateescape")
+    lines = text.removesuffix("\r\n").split("\r\n")
     _refuse_controls(text)
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    start_line, _, rest = text.partition("\r\n")
-    headers, has_repeats = _split(rest.removesuffix("\r\n"))
-    message = _start(start_line, headers)
+    headers, has_repeats = _split(lines)
+    message = _start(lines[0], headers)
     message.has_repeats = has_repeats
     message.body = _cut(message.headers, body)
     return message
@@ -60,6 +60,8 @@ def _refuse_controls(text: str) -> None:
 
 def _start(line: str, headers: Headers) -> Request | Response:
     """Tell request from response. A request's faults are left to validate."""
+    if line.startswith("SIP/2.0 ") and line[8:12].endswith(" ") and line[8:11] in _STATUSES:
+        return Response(int(line[8:11]), headers, reason=line[12:])  # as nearly all are
     if line[:4].upper() == "SIP/" and (match := _STATUS_LINE.fullmatch(line)) is not None:
         status = int(match[1]) if len(match[1]) == 3 else 0
         if not 100 <= status <= 699:
@@ -67,36 +69,38 @@ def _start(line: str, headers: Headers) -> Request | Response:
         return Response(status, headers, reason=match[2] or "")
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
-    if not TOKEN.fullmatch(method):
+    if method not in METHODS and not TOKEN.fullmatch(method):
         raise BadMessage("neither a request line nor a status line")
-    if not _VERSION.fullmatch(version):
+    if version != "SIP/2.0" and not _VERSION.fullmatch(version):
         uri, version = rest, ""
     return Request(method, uri, headers, version=version)
 
 
-def _split(text: str) -> tuple[Headers, bool]:
-    """Split header rows; tell whether a name stands twice. A row without a name is no SIP."""
+def _split(lines: list[str]) -> tuple[Headers, bool]:
+    """Split header rows; tell whether a name stands twice. A row without a name is no SIP.
+
+    `lines` begins with the start line, and loses its folds (7.3.1) where there are any.
+    """
     headers: Headers = {}
     has_repeats = False
-    if not text:
-        return headers, False
-    rows = text.split("\r\n")
-    if len(rows) > MOST_FIELDS:
+    if len(lines) > MOST_FIELDS + 1:
         raise BadMessage("too many header fields", 513)
-    for row in rows:
+    for row in lines[1:]:
         name, colon, value = row.partition(":")
         known = KNOWN.get(name)
         if known is None:
+            if row[:1] in _BLANKS:
+                lines[:] = _FOLD.sub(" ", "\r\n".join(lines)).split("\r\n")
+                return _split(lines)
             name = name.rstrip(" \t")
             if not colon or not TOKEN.fullmatch(name):
                 raise BadMessage("broken header field")
             known = canonical(name)
-        have = headers.get(known)
-        if have is None:
-            headers[known] = [value.strip(" \t")]
-        else:
-            have.append(value.strip(" \t"))
+        if known in headers:
+            headers[known].append(value.strip(" \t"))
             has_repeats = True
+        else:
+            headers[known] = [value.strip(" \t")]
     return headers, has_repeats
 
 

@@ -27,7 +27,7 @@ _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) +([^\s/]+)/(\d{1,7})(?:/(\d{1,3}))?\s*
 _RTCP = re.compile(r"a=rtcp:(\d{1,5})(?: +IN +IP[46] +(\S+))?\s*", re.ASCII)
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """The o= line (RFC 4566 5.2)."""
 
     username: str
@@ -40,7 +40,7 @@ class Origin(Struct, frozen=True):
         return f"o={self.username} {self.session_id} {self.version} IN {family} {self.address}"
 
 
-class Codec(Struct, frozen=True):
+class Codec(Struct, frozen=True, gc=False):
     """One a=rtpmap: the encoding's name as written, its clock rate in Hz, its channels."""
 
     name: str
@@ -48,7 +48,7 @@ class Codec(Struct, frozen=True):
     channels: int = 1
 
 
-class Media(Struct, frozen=True):
+class Media(Struct, frozen=True, gc=False):
     """One m= line and the lines below it; `lines[0]` is the m= line itself."""
 
     lines: tuple[str, ...]
@@ -104,7 +104,7 @@ class Media(Struct, frozen=True):
         return attributes(self.lines, "crypto")
 
 
-class Sdp(Struct, frozen=True):
+class Sdp(Struct, frozen=True, gc=False):
     """A whole description: the lines before the first m= line, then the m-lines in their order."""
 
     session: tuple[str, ...]

@@ -24,7 +24,7 @@ _USER_SAFE = "-_.!~*'()&=+$,;?/#"
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
 
 
-class Uri(Struct, frozen=True):
+class Uri(Struct, frozen=True, gc=False):
     """A URI in its parts; user and parameter values are without percent-escapes.
 
     For tel: `user` is the number and `host` is empty. For an unknown scheme `opaque` has the rest.

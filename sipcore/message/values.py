@@ -101,7 +101,7 @@ def parse_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
 
 
-class CSeq(Struct, frozen=True):
+class CSeq(Struct, frozen=True, gc=False):
     """RFC 3261 20.16."""
 
     number: int
@@ -122,7 +122,7 @@ def parse_cseq(text: str) -> CSeq:
     return CSeq(value, method)
 
 
-class Via(Struct, frozen=True):
+class Via(Struct, frozen=True, gc=False):
     """The topmost hop (RFC 3261 20.42). `port` is None where the message names none."""
 
     transport: str

@@ -69,7 +69,7 @@ class CarrierTarget(Struct, frozen=True, tag="carrier"):
 Target = ExtensionTarget | TrunkTarget | CarrierTarget
 
 
-class Permit(Struct, frozen=True):
+class Permit(Struct, frozen=True, gc=False):
     """The call may be tried. `targets`: groups, one after the other; all of a group ring at once.
 
     `slots` are taken before any INVITE leaves. `caller_shown` is +E.164 towards outside, an
@@ -89,7 +89,7 @@ class Permit(Struct, frozen=True):
     is_emergency: bool = False
 
 
-class Refuse(Struct, frozen=True):
+class Refuse(Struct, frozen=True, gc=False):
     """The call may not be tried, or went nowhere. `said` names the announcement for the caller.
 
     The columns that a CDR has also for a refused attempt are filled as far as they are known.

@@ -18,7 +18,7 @@ NOBODY = Account(id="", customer="")  # of a call from outside to a number that 
 OUTSIDE = ("outside", "")
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """Where a call would go. `leads_to`: a kind and an id, as DisplayNumber has them, or OUTSIDE.
 
     `destination` is the class of an outside number, None where no rate is known for it.
@@ -33,7 +33,7 @@ class Route(Struct, frozen=True):
     is_emergency: bool = False
 
 
-class Unrouted(Struct, frozen=True):
+class Unrouted(Struct, frozen=True, gc=False):
     """Nowhere to go, and the rule that says so."""
 
     rule: str

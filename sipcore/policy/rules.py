@@ -22,7 +22,7 @@ class Load(Protocol):
     def __getitem__(self, key: Key, /) -> int: ...
 
 
-class Case(Struct, frozen=True):
+class Case(Struct, frozen=True, gc=False):
     """All that a rule may look at. `extension` is the caller's, where an extension calls."""
 
     book: Book
@@ -33,14 +33,14 @@ class Case(Struct, frozen=True):
     caller: CallerId
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, gc=False):
     """Why. `towards`: a more special row of ANSWERS than the rule's own."""
 
     reason: str
     towards: str = ""
 
 
-class Rule(Struct, frozen=True):
+class Rule(Struct, frozen=True, gc=False):
     """A named rule. With `passes` a finding lets the call go, past every rule after this one."""
 
     name: str
