@@ -134,6 +134,11 @@ SILENCES = _counter(
     "Sides of answered calls from which no sound came for media.silence_s",
     "sides",
 )
+MOVED_CALLS = _counter(
+    "sipcore_media_moved_calls",
+    "Calls whose media went on at another media worker, or its next process",
+    "calls",
+)
 SLOTS = _gauge(
     "sipcore_slots",
     "Slots of concurrency taken now",

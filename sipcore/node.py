@@ -14,9 +14,11 @@ from msgspec import Struct
 from sipcore import catalogue, log
 from sipcore.call.desk import Desk, Journal, Settings, Tools
 from sipcore.call.front import Front, drain, end_all
+from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn
 from sipcore.cdr.entry import Alive
+from sipcore.cdr.recovery import Recovery
 from sipcore.clock import Clock
 from sipcore.config import Config
 from sipcore.dialog.stack import Stack
@@ -122,6 +124,10 @@ class Node:
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
         self._periods.every(LAG_S, lambda: None, self.parts.metrics.loop_lag_s.observe)
 
+    def recover(self, left: Recovery) -> None:
+        """End the calls that a dead process left, beside those that come."""
+        self._start(close_left_behind(left, self.desk))
+
     async def prove(self) -> None:
         """Write down which answered calls showed life, and when (service.md section 7)."""
         answered = [id_ for id_, call in self.desk.calls.items() if call.is_answered]
@@ -195,6 +201,7 @@ class Node:
         watch, stack = self.parts.metrics.watch, self.stack
         watch(catalogue.CALLS_ACTIVE, self._calls_by_state)
         watch(catalogue.CALLS_LIMIT, lambda: self.config.limits.calls)
+        watch(catalogue.MOVED_CALLS, lambda: self.parts.media.moved_calls)
         watch(catalogue.SLOTS, self._slots_by_kind)
         watch(catalogue.SLOTS_LIMIT, self._channels_by_kind)
         watch(catalogue.BINDINGS, lambda: len(self.registrar))

@@ -11,7 +11,6 @@ from pathlib import Path
 import uvloop
 from msgspec import Struct
 
-from sipcore.call.recover import close_left_behind
 from sipcore.cdr.journal import Journal, recover
 from sipcore.clock import SystemClock
 from sipcore.config import Config, Listen
@@ -77,10 +76,10 @@ class SignallingProcess:
         await control.start()
         try:
             await self._start_media(media)
-            await close_left_behind(left, journal, media, clock)
             await self._finish_recordings()
             await self._open(node)
             node.begin()
+            node.recover(left)
             gc.collect()
             gc.freeze()  # what is there now stays: the collector need not walk it again
             gc.set_threshold(20_000, 10, 1000)
@@ -108,9 +107,9 @@ class SignallingProcess:
         return await asyncio.to_thread(salvage, self._data / "recordings", name)
 
     async def _finish_recordings(self) -> None:
-        """Finish what is left of recordings; their records were written before their worker died.
+        """Finish what dead workers left of recordings; the digests go to the log.
 
-        Such a record has the file's name already; its digest goes to the log.
+        Records of calls that are still to be ended get theirs, too; others have the name already.
         """
         found = await asyncio.to_thread(salvage_all, self._data / "recordings")
         for name, digest in found.items():

@@ -21,6 +21,7 @@ PACKAGES = (
             "interop/test_dashboards.py",
             "interop/test_failures.py",
             "interop/test_kill.py",
+            "interop/test_kill_recorded.py",
             "interop/test_lost_packets.py",
             "interop/test_pbx.py",
             "interop/test_registration.py",

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_contract_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    # It would switch off every logger that there is, for all tests to come.
+    monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda _: None)
     done = CliRunner().invoke(lint_imports_command, ["--no-cache"])
     assert done.exit_code == 0, done.output
     kept = re.search(r"(\d+) kept, 0 broken", done.output)

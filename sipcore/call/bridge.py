@@ -13,6 +13,7 @@ from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, q850_in, refused
 from sipcore.call.hunt import Won, hunt
+from sipcore.call.keep import keep
 from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg
 from sipcore.call.talk import talk
 from sipcore.cdr.entry import Answered, Ended
@@ -245,7 +246,8 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     except (BadMessage, MediaError) as fault:
         return failed(488, f"{leg.who} answered with an SDP that cannot be used: {fault}")
     call.note_answer()
-    desk.journal.append(Answered(call.draft.answer(is_recorded)))
+    cdr, legs = call.draft.answer(is_recorded), (keep(call.a), keep(leg))
+    desk.journal.append(Answered(cdr, legs, call.media.rows()))
     try:
         await desk.journal.sync()
     except JournalError as fault:

@@ -44,6 +44,7 @@ class Leg:
         self._contact_user = contact_user
         self._is_unacked = False
         self._bye_owed: Headers | None = None
+        self.kept_at: tuple[str, Flow] | None = None  # where the journal has its peer
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
+from sipcore.call.keep import has_moved, keep
 from sipcore.call.leg import ALLOW, SDP, Item, Leg
+from sipcore.cdr.entry import Moved
 from sipcore.dialog.events import Acked, Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
@@ -83,6 +85,8 @@ class _Talk:
         is_silence = isinstance(event, Unacked) or (isinstance(event, Reply) and event.is_local)
         if not is_silence:
             self._heard_at[leg.side] = self._call.desk.loop.time()
+            if has_moved(leg):
+                self._call.desk.journal.append(Moved(self._call.id, keep(leg)))
         match event:
             case Within():
                 return await self._within(leg, event)

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -18,10 +19,42 @@ SEGMENT_NAME = "journal-{:06d}.jsonl"
 _SEGMENT = re.compile(r"journal-([0-9]{6,})\.jsonl")
 
 
-class Answered(Struct, frozen=True, tag="answered", tag_field="is"):
-    """A call was answered. On disk before the 200 goes on to the caller."""
+Side = Literal["a", "b"]
+
+
+class LegLine(Struct, frozen=True, array_like=True, gc=False):
+    """What a BYE on one leg needs (RFC 3261 12.2.1.1). Octets stand as text, one character each.
+
+    `local` and `remote` are From and To of our requests, tags included; `number` is the last CSeq
+    of ours; `flow` has transport, local address and port, remote address and port.
+    """
+
+    side: Side
+    call_id: str
+    local: str
+    remote: str
+    number: int
+    target: str
+    flow: tuple[str, str, int, str, int]
+    route: tuple[str, ...] = ()
+
+
+class Answered(Struct, frozen=True, tag="answered", tag_field="is", omit_defaults=True):
+    """A call was answered. On disk before the 200 goes on to the caller.
+
+    `media` has side, m-line and RTP port of its streams, in the order they were opened.
+    """
 
     cdr: Cdr
+    legs: tuple[LegLine, ...] = ()
+    media: tuple[tuple[Side, int, int], ...] = ()
+
+
+class Moved(Struct, frozen=True, tag="moved", tag_field="is"):
+    """The peer of an answered call's leg is somewhere else: a new Contact, another flow."""
+
+    id: str
+    leg: LegLine
 
 
 class Ended(Struct, frozen=True, tag="ended", tag_field="is"):
@@ -37,7 +70,7 @@ class Alive(Struct, frozen=True, tag="alive", tag_field="is"):
     proofs: dict[str, float]
 
 
-Entry = Answered | Ended | Alive
+Entry = Answered | Moved | Ended | Alive
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from sipcore.catalogue import CDRS, JOURNAL_UNWRITTEN
-from sipcore.cdr.entry import Alive, Answered, Ended, Entry, to_line
+from sipcore.cdr.entry import Alive, Answered, Ended, Entry, Moved, to_line
 from sipcore.cdr.recovery import NOTHING_LEFT, Interrupted, Recovery, close_interrupted, recover
 from sipcore.cdr.segments import Segments
 from sipcore.clock import SystemClock
@@ -74,6 +74,7 @@ class Journal:
         self._patience_s = patience_s
         self._open = {one.answered.cdr.id: to_line(one.answered) for one in left.open}
         self._proofs = {one.answered.cdr.id: one.proof_at for one in left.open}
+        self._moves: dict[str, dict[str, bytes]] = {}  # call: its legs' latest lines
         self._size = 0
         self._lines: list[bytes] = []
         self._kept_bytes = 0
@@ -158,8 +159,11 @@ class Journal:
         match entry:
             case Answered(cdr):
                 self._open[cdr.id] = line
+            case Moved(call, leg):
+                self._moves.setdefault(call, {})[leg.side] = line
             case Ended(cdr):
                 self._open.pop(cdr.id, None)
+                self._moves.pop(cdr.id, None)
                 self._proofs.pop(cdr.id, None)
                 self._cdrs += 1
             case Alive(_, proofs):
@@ -173,6 +177,7 @@ class Journal:
     def _carry(self) -> bytes:
         """Return the lines of all that is open, so that recovery needs the newest segment only."""
         lines = list(self._open.values())
+        lines += [line for moves in self._moves.values() for line in moves.values()]
         if self._proofs:
             lines.append(to_line(Alive(max(self._proofs.values()), self._proofs)))
         return b"".join(lines)

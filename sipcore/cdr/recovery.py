@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sipcore.cdr.entry import Alive, Answered, Ended, read_lines, segments
+from sipcore.cdr.entry import Alive, Answered, Ended, Moved, read_lines, segments
 from sipcore.cdr.record import Cdr
 from sipcore.errors import CannotStart
 
@@ -42,6 +42,8 @@ def recover(folder: Path) -> Recovery:
             match entry:
                 case Answered(cdr):
                     answered[cdr.id] = entry
+                case Moved() if entry.id in answered:
+                    answered[entry.id] = _moved(answered[entry.id], entry)
                 case Ended(cdr):
                     ended.add(cdr.id)
                 case Alive():
@@ -70,6 +72,12 @@ def close_interrupted(call: Interrupted, reason: str = "node-died") -> Cdr:
         reason=reason,
         inferred_end=True,
     )
+
+
+def _moved(answered: Answered, moved: Moved) -> Answered:
+    """The latest line of a leg counts."""
+    legs = (moved.leg if one.side == moved.leg.side else one for one in answered.legs)
+    return replace(answered, legs=tuple(legs))
 
 
 def _interrupted(answered: Answered, proofs: dict[str, float]) -> Interrupted:

@@ -1,5 +1,6 @@
 """A dialog: what both ends of a leg must remember to talk on (RFC 3261 12)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sipcore.message.address import parse_address
@@ -64,6 +65,23 @@ class Dialog:
         dialog.route_set = response.values("Record-Route")[::-1]
         dialog.peer_contact = str(Uri.parse(request.uri))
         dialog.learn_target(response)
+        return dialog
+
+    @classmethod
+    def restored(
+        cls, ends: tuple[str, str, str], number: int, target: str, route: Sequence[str], flow: Flow
+    ) -> "Dialog":
+        """Make the dialog anew that a dead process had: requests of ours can be sent in it.
+
+        `ends` are Call-ID, local and remote; `number` is the last CSeq number of ours. Raises
+        BadMessage.
+        """
+        call_id, local, remote = ends
+        tags = (parse_address(local).tag or "", parse_address(remote).tag or "")
+        dialog = cls(call_id, local, remote, tags, flow)
+        dialog.local_number = number
+        dialog.peer_contact, dialog.route_set = target, list(route)
+        dialog.is_confirmed = True
         return dialog
 
     @property

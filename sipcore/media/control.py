@@ -5,16 +5,13 @@ array-like (fields in order, no names): both ends are always of one version.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
-from itertools import count
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from sipcore.errors import MediaError
-from sipcore.log import logger
 from sipcore.media.quality import StreamState as StreamState  # part of what is said here
 from sipcore.media.quality import Totals as Totals
 
@@ -22,11 +19,7 @@ Side = Literal["a", "b"]
 Mode = Literal["buffer", "pass"]
 
 MAX_FRAME = 16 << 20
-ASK_S = 5.0  # a worker that takes longer to answer is as good as gone
 GAP_S = 0.002  # between writes under load
-RECONNECT_S = (0.05, 1.0)
-
-log = logger(__name__)
 
 
 class Stream(Struct, frozen=True, array_like=True):
@@ -294,130 +287,3 @@ class _UnixLink(asyncio.Protocol):
             self._transport.write(bytes(self._out))
             self._flushed_at = self._loop.time()
         self._out.clear()
-
-
-class Worker:
-    """The connection to one worker: requests and their replies, and connecting again."""
-
-    def __init__(
-        self,
-        number: int,
-        connect: Connect,
-        on_event: OnEvent,
-        on_orphan: Callable[[Sequence[StreamState]], None],
-    ) -> None:
-        self.number = number
-        self.calls: set[str] = set()
-        self._connect = connect
-        self._on_event = on_event
-        self._on_orphan = on_orphan
-        self._link: Link | None = None
-        self._asked: dict[int, asyncio.Future[Reply]] = {}
-        self._unclosed: set[str] = set()  # calls that ended while the worker could not be told
-        self._numbers = count(1)
-        self._connecting: asyncio.Task[None] | None = None
-
-    @property
-    def is_up(self) -> bool:
-        return self._link is not None
-
-    async def start(self) -> None:
-        self._connecting = asyncio.create_task(self._reach())
-        done, _ = await asyncio.wait([self._connecting], timeout=ASK_S)
-        if not done:
-            await self.stop()
-            raise MediaError(f"media worker {self.number} does not answer")
-
-    async def stop(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._connecting
-        if self._link is not None:
-            self._link.close()
-        self._drop()
-
-    def send(self, verb: Verb) -> None:
-        """Pass a verb on without waiting. Raises MediaError when the worker is gone."""
-        if self._link is None:
-            raise MediaError(f"media worker {self.number} is gone")
-        self._link.send(verb)
-
-    def close_call(self, call: str) -> None:
-        """End a call without waiting; if the worker is gone, as soon as it is there again."""
-        self.calls.discard(call)
-        if self._link is not None:
-            self._link.send(Close(0, call))
-        else:
-            self._unclosed.add(call)
-
-    async def ask(self, make: Callable[[int], Verb]) -> Reply:
-        """Send the verb that `make` makes of a request number; return its reply.
-
-        Raises MediaError when the worker is gone or does not answer within 5 s.
-        """
-        number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
-        self.send(make(number))
-        self._asked[number] = future  # replies come through the loop, never within `send`
-        # A bare timer, not asyncio.timeout: this is in the path of every call.
-        timer = loop.call_later(ASK_S, self._give_up, future)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-            self._asked.pop(number, None)
-
-    async def listed(self) -> dict[str, tuple[StreamState, ...]]:
-        """Return every call that the worker carries. Raises MediaError."""
-        reply = await self.ask(List)
-        return reply.calls if isinstance(reply, Listed) else {}
-
-    async def _reach(self) -> None:
-        """Connect, however long it takes; then see what the worker carries."""
-        delay, longest = RECONNECT_S
-        while True:
-            try:
-                self._link = await self._connect(self._heard, self._lost)
-                known = set(self.calls)  # those placed from here on are not in the list
-                carried = await self.listed()
-                break
-            except (OSError, MediaError) as fault:
-                log.debug("media worker=%d not reached: %s", self.number, fault)
-                if self._link is not None:
-                    self._link.close()
-                    self._link = None
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, longest)
-        for call in known & self.calls - carried.keys():
-            self.calls.discard(call)
-            self._on_event(Lost(call))
-        for call in carried.keys() - self.calls:
-            if call in self._unclosed:
-                self.send(Close(0, call))
-            else:
-                self._on_orphan(carried[call])
-        self._unclosed.clear()
-
-    def _heard(self, answer: Reply | Event) -> None:
-        if isinstance(answer, FirstPacket | Silent | Recorded):
-            self._on_event(answer)
-        elif (future := self._asked.get(answer.id)) is not None and not future.done():
-            future.set_result(answer)
-
-    def _lost(self) -> None:
-        log.warning("media worker=%d connection lost", self.number)
-        self._drop()
-        if self._connecting is None or self._connecting.done():  # else it tries again by itself
-            self._connecting = asyncio.create_task(self._reach())
-
-    def _drop(self) -> None:
-        self._link = None
-        for future in self._asked.values():
-            if not future.done():
-                future.set_exception(MediaError(f"media worker {self.number} is gone"))
-
-    def _give_up(self, future: asyncio.Future[Reply]) -> None:
-        if not future.done():
-            future.set_exception(MediaError(f"media worker {self.number} does not answer"))

@@ -66,6 +66,7 @@ class Engine:
         self._tick_at = np.inf
         self._care_at = 0.0
         self._packet_at = -np.inf
+        self._is_behind = False
         self._greatest_late_ms = 0.0
 
     def handle(self, verb: control.Verb, now: float) -> control.Reply | None:
@@ -95,6 +96,8 @@ class Engine:
         if not count:
             return 0
         self._packet_at = now
+        self._buffer.is_held_up = self._is_behind or now - self._tick_at > 1 / TICKS
+        self._is_behind = count == len(self._wire.batch)  # more waits, and longer than this
         if not self.is_playing:
             self._tick_at = _next_tick(now)
         self._counters.batches += 1

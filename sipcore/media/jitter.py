@@ -37,11 +37,11 @@ class _Arrivals:
     """Packets, at most one of each stream, a column each (n,).
 
     `step` is how far the sequence number is ahead of the stream's highest, `ticks` the timestamp
-    unwrapped, `transit` arrival less timestamp in seconds, `rate` the clock, 0 where timestamps say
-    nothing of arrival.
+    unwrapped, `gap` how far that is ahead of the highest, `transit` arrival less timestamp in
+    seconds, `rate` the clock, 0 where timestamps say nothing of arrival.
     """
 
-    __slots__ = ("cells", "headers", "rate", "rows", "step", "ticks", "transit")
+    __slots__ = ("cells", "gap", "headers", "rate", "rows", "step", "ticks", "transit")
 
     def __init__(
         self, streams: Streams, rows: Ints, headers: Headers, cells: Ints, now: float
@@ -52,14 +52,16 @@ class _Arrivals:
         self.rate = streams.clock_rates[rows, headers.payload_type]
         self.step = _signed(headers.sequence - streams.source_sequence[rows], MODULUS)
         before = streams.source_ticks[rows]
-        self.ticks = before + _signed(headers.timestamp - before, 1 << 32)
+        self.gap = _signed(headers.timestamp - before, 1 << 32)
+        self.ticks = before + self.gap
         self.transit = now - self.ticks / np.maximum(self.rate, 1)
 
     def select(self, picks: Bools) -> Self:
         """Return some of them."""
         some = object.__new__(type(self))
-        for name in ("cells", "rate", "rows", "step", "ticks", "transit"):
-            setattr(some, name, getattr(self, name)[picks])
+        for name in self.__slots__:
+            if name != "headers":
+                setattr(some, name, getattr(self, name)[picks])
         some.headers = self.headers.select(picks)
         return some
 
@@ -78,6 +80,7 @@ class JitterBuffer:
         self, streams: Streams, batch: Batch, bounds_s: tuple[float, float], counters: Counters
     ) -> None:
         """`bounds_s` are the least and the greatest delay."""
+        self.is_held_up = False  # this process came late: how packets came says nothing
         cells = len(batch.data)
         self.row = np.zeros(cells, np.int64)
         self.timestamp = np.zeros(cells, np.int64)
@@ -189,15 +192,16 @@ class JitterBuffer:
         """Take packets that go on where their streams are, or some way further."""
         streams, rows = self._streams, came.rows
         floor = np.minimum(streams.floor[rows], came.transit)
-        is_spurt = came.headers.marker > 0
-        most = floor + np.where(is_spurt, streams.wanted[rows], self._most_s)
+        most = floor + self._most_s
+        if came.headers.marker.any():  # a talk spurt begins
+            is_spurt = came.headers.marker > 0
+            most = np.where(is_spurt, floor + streams.wanted[rows], most)
         streams.floor[rows] = floor
         streams.offset[rows] = np.minimum(streams.offset[rows], most)
         self._judge(rows, came.transit)
         play_at = now - came.transit + streams.offset[rows]
         play_at = np.maximum(play_at, streams.scheduled_at[rows])
-        spacing = (came.ticks - streams.source_ticks[rows]) / (came.rate * came.step)
-        streams.spacing[rows] = np.minimum(spacing, MOST_SPACING_S)
+        streams.source_gap[rows] = came.gap
         streams.source_ticks[rows] = came.ticks
         self._append(came, play_at, now)
 
@@ -212,7 +216,7 @@ class JitterBuffer:
         _, needed = self._look(rows)
         spread = np.minimum(needed, delay)
         before = streams.scheduled_at[rows]
-        play_at = before + came.step * streams.spacing[rows]
+        play_at = before + came.step * self._spacing(rows)
         play_at = np.clip(play_at, now + delay - spread, now + delay)
         self._append(came, np.maximum(play_at, before), now)
 
@@ -230,7 +234,7 @@ class JitterBuffer:
         streams, rows = self._streams, came.rows
         timed = came.rate > 0
         newest = streams.scheduled_at[rows]
-        guess = newest + came.step * streams.spacing[rows]
+        guess = newest + came.step * self._spacing(rows)
         play_at = np.where(timed, now - came.transit + streams.offset[rows], guess)
         if timed.any():
             self._judge(rows[timed], came.transit[timed])
@@ -260,7 +264,7 @@ class JitterBuffer:
         streams.floor[rows] = transit
         streams.offset[rows] = transit + delay
         streams.wanted[rows] = delay
-        streams.spacing[rows] = SPACING_S
+        streams.source_gap[rows] = 0
         streams.judged[rows] = 0
         streams.window[rows] = _figures(transit)[:, None]
         # One cycle up, so that what came before the very first packet has a number too.
@@ -291,7 +295,7 @@ class JitterBuffer:
         streams, rows, cells = self._streams, came.rows, came.cells
         if not len(rows):
             return
-        if len(self._batch.free) < len(self._batch):
+        if self._batch.free_count < len(self._batch):
             play_at = np.minimum(play_at, now)  # no cells to spare: better at once than not
             self._hurry(rows, now)
         timestamp = (came.headers.timestamp + streams.shift[rows]) & 0xFFFFFFFF
@@ -312,15 +316,26 @@ class JitterBuffer:
         delay = streams.offset[rows] - streams.floor[rows]
         return np.where(streams.source_rate[rows] > 0, delay, 0).clip(self._least_s, self._most_s)
 
+    def _spacing(self, rows: Ints) -> Floats:
+        """Return the time from one packet to the next, as far as it is known."""
+        streams = self._streams
+        spacing = streams.source_gap[rows] / np.maximum(streams.source_rate[rows], 1)
+        return np.where(spacing > 0, np.minimum(spacing, MOST_SPACING_S), SPACING_S)
+
     def _judge(self, rows: Ints, transit: Floats) -> None:
         """Note transit times; look at the windows of those due for it, or that came too late."""
+        if self.is_held_up:
+            return
         streams = self._streams
         judged = streams.judged[rows]
         streams.window[rows, judged & (WINDOW - 1)] = _figures(transit)
         judged += 1
         streams.judged[rows] = judged
         is_due = judged & (REVIEW - 1) == 0
-        picks = np.flatnonzero(is_due | (transit + MARGIN_S > streams.offset[rows]))
+        offset = streams.offset[rows]
+        is_short = transit + MARGIN_S > offset
+        is_short &= offset < streams.floor[rows] + self._most_s - SLACK_S  # else it cannot grow
+        picks = np.flatnonzero(is_due | is_short)
         if len(picks):
             self._review(rows[picks], is_due[picks])
 

@@ -4,8 +4,9 @@ With session.py the only face that call/ sees.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 from msgspec import Struct
 
@@ -14,7 +15,8 @@ from sipcore.errors import MediaError
 from sipcore.ids import Ids
 from sipcore.log import logger
 from sipcore.media import control
-from sipcore.media.control import MediaEvent, OnEvent, Recorded, Side, Worker
+from sipcore.media.connection import Carried, Worker
+from sipcore.media.control import OnEvent, Recorded, Side
 from sipcore.media.offer import Author
 from sipcore.media.quality import StreamState, Totals
 from sipcore.media.session import MediaSession
@@ -69,10 +71,10 @@ class MediaPool:
         self.ports = Ports(ports[0], ports[1], ids.fraction)
         self._clock = clock
         self._ids = ids
-        self._workers = [
-            Worker(number, connect, self._route, self._orphan)
-            for number, connect in enumerate(connects)
-        ]
+        self._workers = [Worker(number, connect, self) for number, connect in enumerate(connects)]
+        self._came_up = asyncio.Event()  # a pulse
+        self._moves: set[asyncio.Task[None]] = set()
+        self.moved_calls = 0  # those that went on at another worker, since the start
         self._sessions: dict[str, MediaSession] = {}
         self._salvage = salvage
         self._recordings: dict[str, asyncio.Future[Recorded]] = {}  # by call
@@ -83,6 +85,8 @@ class MediaPool:
 
     async def stop(self) -> None:
         """End the connections. What the workers carry goes on."""
+        for move in self._moves:
+            move.cancel()
         for worker in self._workers:
             await worker.stop()
 
@@ -125,16 +129,20 @@ class MediaPool:
                     totals[worker.number] = reply.totals
         return totals
 
-    async def end_orphan(self, call_id: str) -> None:
+    async def end_orphan(self, call_id: str) -> list[StreamState]:
         """Close a call that a worker carries for a signalling process that is no more.
 
-        `recorded` then returns what became of its recording, if `expect_recording` was called.
+        Returns its streams, none where no worker had it. `recorded` then returns what became of its
+        recording, if `expect_recording` was called.
         """
+        ended: list[StreamState] = []
         for worker in self._workers:
             with suppress(MediaError):
                 reply = await worker.ask(lambda number: control.Close(number, call_id))
                 if isinstance(reply, control.Closed):
                     self.give_back([stream.port for stream in reply.streams])
+                    ended += reply.streams
+        return ended
 
     def expect_recording(self, call_id: str) -> None:
         """Keep what is told of a call's recording until `recorded` asks for it."""
@@ -204,11 +212,52 @@ class MediaPool:
         """Take a finished session off the list."""
         self._sessions.pop(call_id, None)
 
-    def _route(self, event: MediaEvent) -> None:
+    def begin_move(self, move: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run the move of a session to another worker; ended with the pool at the latest."""
+        task = asyncio.get_running_loop().create_task(move)
+        self._moves.add(task)
+        task.add_done_callback(self._moves.discard)
+        return task
+
+    async def wait_for_worker(self, longest_s: float) -> None:
+        """Return when a worker has come up, or after so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._came_up.wait()
+
+    # What the workers tell
+
+    def heard(self, event: control.Event) -> None:
+        """Take an event of a worker."""
         if isinstance(event, Recorded):
             self._take(event)
         elif (session := self._sessions.get(event.call)) is not None:
             session.on_event(event)
+
+    def gone(self, worker: Worker) -> None:
+        """Let what a dead worker carried go on elsewhere."""
+        for call in sorted(worker.calls):
+            worker.close_call(call)  # should it live after all
+            if (session := self._sessions.get(call)) is not None:
+                session.move()
+
+    def back(self, worker: Worker, known: set[str], carried: Carried) -> None:
+        """See what a worker carries that is connected again, and what it has lost."""
+        for call in sorted(known - carried.keys()):
+            worker.calls.discard(call)
+            if (session := self._sessions.get(call)) is not None:
+                session.move()
+        for call, streams in carried.items():
+            session = self._sessions.get(call)
+            if session is not None and session.goes_on_at(worker, streams):
+                continue
+            if session is not None or worker.owes_close(call):
+                worker.close_call(call)  # it is elsewhere, or over
+            else:  # of a process that is no more: its ports are not free
+                for stream in streams:
+                    self.ports.claim(stream.port)
+        self._came_up.set()
+        self._came_up.clear()
 
     def _take(self, recorded: Recorded) -> None:
         """Hand it to whoever writes the call's record; what comes too late for that is logged."""
@@ -218,8 +267,3 @@ class MediaPool:
             _log.warning("call=%s recording=%s is finished, sha256=%s", recorded.call, name, digest)
         elif not future.done():
             future.set_result(recorded)
-
-    def _orphan(self, streams: Sequence[StreamState]) -> None:
-        """A call nobody here knows holds ports in a worker: they are not free."""
-        for stream in streams:
-            self.ports.claim(stream.port)

@@ -194,13 +194,9 @@ class Relay:
             picks = np.flatnonzero(waits)
             if not len(picks):
                 return
-            rows, headers, cells, again = (
-                rows[picks],
-                headers.select(picks),
-                cells[picks],
-                again[picks],
-            )
-        if again.any():
+            rows, headers, cells = rows[picks], headers.select(picks), cells[picks]
+            again = None if again is None else again[picks]
+        if again is not None and again.any():
             picks = np.flatnonzero(~again)
             rows, headers, cells = rows[picks], headers.select(picks), cells[picks]
         if len(rows):

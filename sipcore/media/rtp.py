@@ -153,18 +153,19 @@ def _read_extras(
     valid[rows[fits]] = True
 
 
-def count_packets(streams: Streams, rows: Ints, headers: Headers, now: float) -> Bools:
+def count_packets(streams: Streams, rows: Ints, headers: Headers, now: float) -> Bools | None:
     """Count at most one packet of each stream into its row: no row stands twice in `rows` (n,).
 
-    Return which packets were here before (n,), as far as 64 packets back can tell.
+    Return which packets were here before (n,), as far as 64 packets back can tell; None for none.
     """
     ahead = (headers.sequence - streams.highest_sequence[rows]) & (MODULUS - 1)
     known = streams.ssrc[rows] == headers.ssrc
     plain = known & (ahead == 1)
-    again = np.zeros(len(rows), np.bool_)
+    again: Bools | None = None
     if plain.all():
         _advance(streams, rows)
     else:
+        again = np.zeros(len(rows), np.bool_)
         _advance(streams, rows[plain])
         odd = ~plain
         again[odd] = _place(streams, rows[odd], headers.select(odd), ahead[odd], known[odd])

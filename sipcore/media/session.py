@@ -1,19 +1,21 @@
 """A session, the media of one call: sides "a" and "b", each m-line with a stream at either side.
 
 It costs two round trips to a worker: opening the ports, and the figures at the end. Which worker
-that is, is pool's to choose.
+that is, is pool's to choose; when it dies, the session opens the same ports at another one.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
 from sipcore.errors import MediaError
+from sipcore.log import logger
 from sipcore.media import control, quality
-from sipcore.media.control import OnEvent, Record, Recorded, Side, Stream, Worker
+from sipcore.media.connection import Worker
+from sipcore.media.control import Lost, OnEvent, Record, Recorded, Side, Stream
 from sipcore.media.offer import Author, Described, Said, align, describe, is_held, read
 from sipcore.media.quality import StreamState
 from sipcore.message.sdp import Codec, Sdp, parse_sdp
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from sipcore.media.pool import MediaPool
 
 OPEN_TRIES = 8  # a port that another program holds costs one
+MOVE_S = 5.0  # a call without sound for longer is over
+MOVE_AGAIN_S = 0.02  # the kernel takes a moment to close a dead worker's sockets
+
+_log = logger(__name__)
 
 
 class LegStatistics(Struct, frozen=True):
@@ -50,6 +56,8 @@ class MediaSession:
         self._offered: Sdp | None = None
         self._recording: tuple[str, float] | None = None  # its name, when it began
         self._is_carried = False  # the worker had the call when it was closed
+        self._is_behind = False  # something was said while the worker could not be told
+        self._moving: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -89,10 +97,10 @@ class MediaSession:
     def answer(self, side: Side, sdp: bytes, source: str) -> bytes:
         """Take the answer of `side`, final or provisional; return the answer for the other side.
 
-        The latest answer counts: of another fork, of the next carrier. Raises BadMessage, and
-        MediaError when the worker is gone.
+        The latest answer counts: of another fork, of the next carrier. A worker that is away hears
+        of it when it, or another one, is there. Raises BadMessage, and MediaError before any offer.
         """
-        if not self._streams or self._worker is None:
+        if not self._streams:
             raise MediaError("an answer before any offer")
         parsed = parse_sdp(sdp)
         if self._offered is not None:
@@ -103,9 +111,7 @@ class MediaSession:
             self._pending = None
         self._said[side] = said
         told = self._tell(_other(side), parsed, said.streams)
-        self._worker.send(control.Update(self._call, self._descriptions()))
-        if self._recording is not None:
-            self._worker.send(self._record())
+        self._say()
         return told
 
     def withdraw(self) -> None:
@@ -130,15 +136,17 @@ class MediaSession:
         """
         self._recording = (name, started_at)
         self._pool.expect_recording(self._call)
-        with suppress(MediaError):
-            if self._worker is not None:
-                self._worker.send(self._record())
+        self._say_record()
 
     async def recorded(self) -> Recorded | None:
         """Return what became of the recording, once the call is finished; None without one."""
         if self._recording is None:
             return None
         return await self._pool.recorded(self._call, self._recording[0], self._is_carried)
+
+    def rows(self) -> tuple[tuple[Side, int, int], ...]:
+        """Return side, m-line and RTP port of every stream, in the order they were opened."""
+        return tuple((*key, self._ports[number]) for key, number in self._streams.items())
 
     def is_held(self, side: Side) -> bool:
         """Say whether `side` holds the other one."""
@@ -156,6 +164,7 @@ class MediaSession:
         try:
             reply = await worker.ask(lambda number: control.Close(number, self._call))
         except MediaError:
+            worker.close_call(self._call)
             return {}
         if not isinstance(reply, control.Closed):
             return {}
@@ -184,6 +193,90 @@ class MediaSession:
                 names |= said.streams[media].codecs
         return names
 
+    # Workers that are lost
+
+    def move(self) -> None:
+        """Go on at another worker, or at the next process of this one: it has lost the call."""
+        self._worker = None
+        if self._streams and (self._moving is None or self._moving.done()):
+            self._moving = self._pool.begin_move(self._move())
+
+    def goes_on_at(self, worker: Worker, carried: Sequence[StreamState]) -> bool:
+        """Tell whether a worker that is there again, and carries the call, may go on with it."""
+        if [one.port for one in carried] != self._ports or self._worker not in (worker, None):
+            return False
+        if self._worker is None:  # it was taken for dead, and nobody has the ports but it
+            if self._moving is not None:
+                self._moving.cancel()
+            self._is_behind = True
+        self._worker = worker
+        worker.calls.add(self._call)
+        if self._is_behind:
+            self._say()
+        return True
+
+    async def _move(self) -> None:
+        """Open the call's ports at a worker that is there; tell of the loss after MOVE_S."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (left_s := began + MOVE_S - loop.time()) > 0:
+            try:
+                worker = self._pool.place()
+            except MediaError:
+                await self._pool.wait_for_worker(left_s)
+                continue
+            if await self._reopen(worker):
+                took_ms = (loop.time() - began) * 1000
+                place = f"media worker={worker.number}"
+                _log.warning("call=%s goes on at %s after %.0f ms", self._call, place, took_ms)
+                self._pool.moved_calls += 1
+                return
+            await asyncio.sleep(MOVE_AGAIN_S)
+        self.on_event(Lost(self._call))
+
+    async def _reopen(self, worker: Worker) -> bool:
+        """Open all streams as they are, with what is known of them. False: try again."""
+        self._worker = worker
+        worker.calls.add(self._call)
+        streams = tuple(
+            Stream(side, media, self._ports[number])
+            for (side, media), number in self._streams.items()
+        )
+        told = self._descriptions()
+        try:
+            reply = await worker.ask(lambda number: control.Open(number, self._call, streams, told))
+        except MediaError:
+            reply = None
+        is_open = isinstance(reply, control.Opened) and not (reply.taken or reply.fault)
+        if not is_open or self._call not in worker.calls:
+            worker.close_call(self._call)  # it may have opened it, and not come to say so
+            self._worker = None
+            return False
+        self._is_behind = False
+        if self._descriptions() != told:
+            self._say()
+        else:
+            self._say_record()
+        return True
+
+    def _say(self) -> None:
+        """Tell the worker what is agreed now; if it is away, once it is there."""
+        try:
+            if self._worker is not None:
+                self._worker.send(control.Update(self._call, self._descriptions()))
+            self._is_behind = False
+        except MediaError:
+            self._is_behind = True
+        self._say_record()
+
+    def _say_record(self) -> None:
+        if self._recording is None or self._worker is None:
+            return
+        try:
+            self._worker.send(self._record())
+        except MediaError:
+            self._is_behind = True
+
     def _record(self) -> Record:
         """Say anew what is recorded, and what each side may send on its first m-line."""
         name, started_at = self._recording or ("", 0.0)
@@ -205,17 +298,29 @@ class MediaSession:
         ]
         if not new:
             return
+        if self._moving is not None:
+            await asyncio.wait([self._moving])
+            if self._worker is None:
+                raise MediaError("the media is lost")
         worker = self._worker or self._pool.place()
         worker.calls.add(self._call)
         self._worker = worker
         first = len(self._streams)
         for _ in range(OPEN_TRIES):
             ports = self._pool.take_ports(len(new))
-            if await self._open(worker, new, ports):
+            is_open = False
+            try:
+                is_open = await self._open(worker, new, ports)
+            except MediaError:
+                self._pool.give_back(ports)
+                raise
+            finally:
+                if not is_open:
+                    for key in new:
+                        del self._streams[key]
+                    del self._ports[first:]
+            if is_open:
                 return
-            for key in new:
-                del self._streams[key]
-            del self._ports[first:]
         raise MediaError("other programs hold the media ports")
 
     async def _open(self, worker: Worker, new: list[tuple[Side, int]], ports: list[int]) -> bool:
@@ -263,6 +368,8 @@ class MediaSession:
         self._pool.forget(self._call)
         self._pool.give_back(self._ports)
         self._ports = []
+        if self._moving is not None:
+            self._moving.cancel()
         worker, self._worker = self._worker, None
         return worker
 

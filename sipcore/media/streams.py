@@ -148,7 +148,7 @@ class Streams:
     floor: Floats
     offset: Floats
     wanted: Floats
-    spacing: Floats
+    source_gap: Ints
     scheduled_at: Floats
     arrived_at: Floats
     judged: Ints

@@ -27,6 +27,9 @@ class Settings(Struct, frozen=True):
     silence_s: int = 60
     drain_s: int = 5
     digest: tuple[str, ...] = ("MD5",)
+    workers: int = 1
+    calls: int = CALLS
+    media_ports: int = MEDIA_PORTS
 
 
 class Node:
@@ -37,7 +40,7 @@ class Node:
         self.data = folder / "data"
         self.sip, self.web = ports.take(), ports.take()
         self._config = folder / "sipcore.toml"
-        self._config.write_text(self._written(ports.take(MEDIA_PORTS), settings), "utf-8")
+        self._config.write_text(self._written(ports.take(settings.media_ports), settings), "utf-8")
         self._log = folder / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._sessions: list[int] = []  # every process of ours is in one of these
@@ -50,9 +53,10 @@ class Node:
         return (
             f"{listens}[sip]\ndigest = {json.dumps(settings.digest)}\n"
             f'[media]\naddress = "{HOST}"\n'
-            f"ports = [{first}, {first + MEDIA_PORTS - 1}]\n"
+            f"ports = [{first}, {first + settings.media_ports - 1}]\n"
+            f"workers = {settings.workers}\n"
             f"silence_s = {settings.silence_s}\n[web]\naddress = '{HOST}'\nport = {self.web}\n"
-            f"[limits]\ncalls = {CALLS}\ndrain_s = {settings.drain_s}\n"
+            f"[limits]\ncalls = {settings.calls}\ndrain_s = {settings.drain_s}\n"
         )
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from itertools import pairwise
 
 from tests.interop.ports import HOST
 from tests.interop.sipp import Seen
@@ -33,7 +34,7 @@ class Talker:
 
     def __init__(self, port: int, towards: tuple[str, int]) -> None:
         self.sent = 0
-        self.heard = 0
+        self.heard_at: list[float] = []  # when a packet came, on the monotonic clock
         self.last_at = 0.0  # when the last packet was sent, seconds since 1970
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, port))
@@ -49,6 +50,15 @@ class Talker:
         self.stop()
         self._socket.close()
 
+    @property
+    def heard(self) -> int:
+        return len(self.heard_at)
+
+    def longest_gap_s(self, since: float) -> float:
+        """Return the longest time without a packet between a moment (monotonic) and now."""
+        at = [since, *(one for one in self.heard_at if one > since), time.monotonic()]
+        return max(later - one for one, later in pairwise(at))
+
     def stop(self) -> None:
         """Fall silent."""
         self._over.set()
@@ -62,7 +72,7 @@ class Talker:
                 self._socket.send(head + sound(self.sent))
                 self.last_at = time.time()
                 while self._socket.recv(2048, socket.MSG_DONTWAIT):
-                    self.heard += 1
+                    self.heard_at.append(time.monotonic())
             except OSError:  # nothing more is there, or nobody is there any more
                 pass
             self.sent += 1

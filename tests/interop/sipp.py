@@ -1,6 +1,7 @@
 """SIPp as a test uses it: a process that plays one scenario, and what it saw."""
 
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -83,6 +84,11 @@ class Peer:
     def wait_for(self, name: str, within_s: float = 10.0) -> Seen:
         """Wait until a method or status is received; return its first message."""
         return until(f"{name} is received", lambda: self.received(name), within_s)[0]
+
+    def stop_calling(self, within_s: float = 10.0) -> None:
+        """Let it begin no more calls and end those that it has; some may have failed."""
+        self._process.send_signal(signal.SIGUSR1)
+        self._process.wait(within_s)
 
     def end(self) -> None:
         """End it, whatever it does, and show what it saw."""

@@ -28,6 +28,15 @@ class Talk:
         """When the phone and the carrier have sent their last packets."""
         return [one.last_at for one in self._talkers]
 
+    def longest_gap_s(self, since: float) -> float:
+        """Return the longest time, from a moment (monotonic) to now, that a side heard nothing."""
+        return max(one.longest_gap_s(since) for one in self._talkers)
+
+    @property
+    def heard_until(self) -> float:
+        """When the last of the two sides heard something last, monotonic."""
+        return max(one.heard_at[-1] for one in self._talkers)
+
     def fall_silent(self) -> None:
         """Send no more sound; both sides stay in the call."""
         for one in self._talkers:

@@ -111,13 +111,16 @@ def whole_packets(channel: Sound) -> list[int]:
 
 
 def test_the_media_worker_is_killed_in_a_recorded_call(recorded: Node, devices: Devices) -> None:
-    with talk(devices):
+    with talk(devices, 6000) as up:
         stays("they talk", recorded.pids, 3.0)
         killed_at = time.time()
         recorded.kill(role="media-0")
+        up.phone.ends_well()
         cdr = recorded.only_cdr()
     assert cdr["recording_degraded"] is True
-    check_tail(finished(recorded, cdr), cdr, killed_at)
+    sound = finished(recorded, cdr)
+    check_tail(sound[: int((killed_at - answered_at(cdr)) * RATE)], cdr, killed_at)
+    check_tail(sound, cdr, answered_at(cdr) + 6.0)
 
 
 def test_signalling_is_killed_in_a_recorded_call(recorded: Node, devices: Devices) -> None:
@@ -166,8 +169,13 @@ def finished(node: Node, cdr: Row) -> Sound:
     return read(file)
 
 
+def answered_at(cdr: Row) -> float:
+    """Return when a call was answered, seconds since 1970."""
+    return datetime.fromisoformat(cdr["answered_at"]).timestamp()
+
+
 def check_tail(sound: Sound, cdr: Row, killed_at: float) -> None:
     """No more than the last second before the kill is lacking, on both channels."""
-    until_s = killed_at - datetime.fromisoformat(cdr["answered_at"]).timestamp()
+    until_s = killed_at - answered_at(cdr)
     for channel in sound.T:
         assert np.flatnonzero(channel)[-1] / RATE > until_s - LACKS_S - SLACK_S

@@ -18,6 +18,7 @@ from sipcore.media.control import Description, Mode, OnAnswer, OnLost, Stream
 from sipcore.media.engine import Engine
 from sipcore.media.quality import StreamState, Totals
 from sipcore.media.recorder import InlineRecorder
+from sipcore.media.tap import Tap
 from sipcore.media.wire.base import CELLS, Addresses, Batch, Remote
 
 RELAY = "192.0.2.1"
@@ -55,6 +56,7 @@ class MemoryWire:
         self.sent: list[Sent] = []
         self.log: list[tuple[float, int, bytes]] = []  # when, local port, packet: all there was
         self.busy: set[int] = set()  # ports that another program holds
+        self.others: list[MemoryWire] = []  # of the same machine
         self.refused = 0
         self.fault = 0  # an errno that every open fails with
         self._names_all = names_all
@@ -76,7 +78,8 @@ class MemoryWire:
     def open(self, row: int, port: int) -> None:
         if self.fault:
             raise OSError(self.fault, "no more files")
-        if {port, port + 1} & (self.busy | self._doors.keys()):
+        held = self.busy.union(*(wire._doors for wire in (self, *self.others)))
+        if {port, port + 1} & held:
             raise OSError(errno.EADDRINUSE, "in use")
         for channel in (0, 1):
             self._ports[2 * row + channel] = port + channel
@@ -106,7 +109,8 @@ class MemoryWire:
                 self.refused += 1
                 continue
             size = min(len(packet), batch.data.shape[1])
-            batch.cell[count] = cell = batch.free.pop()
+            cell = int(batch.take(1)[0])
+            batch.cell[count] = cell
             batch.data[cell, :size] = np.frombuffer(packet, np.uint8)[:size]
             batch.door[count], batch.size[cell] = door, size
             batch.address[count] = 0 if is_vouched else self.addresses.number(source[0])
@@ -141,6 +145,8 @@ class LocalWorkers:
     ) -> None:
         self.clock = clock
         self.wires = [MemoryWire() for _ in range(how_many)]
+        for wire in self.wires:
+            wire.others = [other for other in self.wires if other is not wire]
         self.engines = [
             Engine(
                 *(wire, wire.addresses, seeded(7), silence_s, 1_700_000_000.0),
@@ -149,20 +155,37 @@ class LocalWorkers:
             for wire in self.wires
         ]
         self.keeps_events = False  # a worker that is slow to tell
+        self.dead: set[int] = set()
         self.verbs: list[control.Verb] = []
         self.links: dict[int, LocalLink] = {}
         self.connects = [self._connect_to(number) for number in range(how_many)]
 
     def _connect_to(self, number: int) -> control.Connect:
         async def connect(on_answer: OnAnswer, on_lost: OnLost) -> control.Link:
+            if number in self.dead:
+                raise ConnectionRefusedError
             link = LocalLink(self, number, on_answer, on_lost)
             self.links[number] = link
             return link
 
         return connect
 
+    def cut(self) -> None:
+        """Let the signalling process die: its connections carry nothing more, either way."""
+        for link in self.links.values():
+            link.is_cut = True
+
+    def kill(self, number: int = 0) -> None:
+        """Let a worker die; nobody listens there before `revive`."""
+        self.dead.add(number)
+        self.lose(number)
+
+    def revive(self, number: int = 0) -> None:
+        """Let a worker's next process listen."""
+        self.dead.discard(number)
+
     def lose(self, number: int = 0) -> None:
-        """Let a worker die and come back empty."""
+        """Let a worker die and come back empty, at once."""
         engine = self.engines[number]
         engine.close(self.clock.monotonic())
         while engine.poll() is not None:
@@ -185,12 +208,19 @@ class LocalLink:
     def __init__(
         self, workers: LocalWorkers, number: int, on_answer: OnAnswer, on_lost: OnLost
     ) -> None:
-        self.on_answer = on_answer
+        self._on_answer = on_answer
         self.on_lost = on_lost
+        self.is_cut = False
         self._workers = workers
         self._number = number
 
+    def on_answer(self, answer: control.Reply | control.Event) -> None:
+        if not self.is_cut:
+            self._on_answer(answer)
+
     def send(self, verb: control.Verb) -> None:
+        if self.is_cut:
+            return
         self._workers.verbs.append(verb)
         buffer = bytearray()
         control.write_frame(buffer, verb)
@@ -217,10 +247,11 @@ class Bench:
         names_all: bool = False,
         rows: int = 64,
         cells: int = CELLS,
+        tap: Tap | None = None,
     ) -> None:
         self.now = 100.0
         self.wire = MemoryWire(rows, names_all=names_all, cells=cells)
-        self.engine = Engine(self.wire, self.wire.addresses, seeded(), silence_s, 1.7e9)
+        self.engine = Engine(self.wire, self.wire.addresses, seeded(), silence_s, 1.7e9, tap)
         self._sequence: dict[Remote, int] = defaultdict(int)
 
     def open(

@@ -187,3 +187,17 @@ def test_what_the_worker_is_told() -> None:
     assert not describe(0, 0, a, b).is_sound_expected
     assert describe(1, 0, b, a).port == 0
     assert describe(1, 1, a, a).port == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "mode"),
+    [
+        (("m=audio 4000 RTP/AVP 8 101",), "buffer"),
+        (("m=audio 4000 RTP/AVP 97 8", "a=rtpmap:97 t38/8000"), "pass"),
+        (("m=audio 4000 RTP/AVP 98", "a=rtpmap:98 CLEARMODE/8000"), "pass"),
+        (("m=video 4000 RTP/AVP 34",), "pass"),
+    ],
+)
+def test_only_speech_waits_in_the_jitter_buffer(lines: tuple[str, ...], mode: str) -> None:
+    said = read(parse_sdp(one_line(*lines)), SOURCE)
+    assert describe(0, 0, said, None).mode == mode

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,58 +11,10 @@ import pytest
 
 from sipcore.errors import BadMessage, MediaError
 from sipcore.media import control
-from sipcore.media.control import FirstPacket, Lost, MediaEvent, Silent
+from sipcore.media.control import FirstPacket, Silent
 from sipcore.media.pool import MediaPool
-from tests.media.net import RELAY, FakeClock, LocalWorkers, rtp, seeded
-
-A, B, C = "198.51.100.1", "198.51.100.2", "198.51.100.3"
-
-
-def sdp(
-    address: str, port: int = 4000, *attributes: str, formats: str = "0 8 101", more: str = ""
-) -> bytes:
-    lines = (
-        "v=0",
-        f"o=phone 1 1 IN IP4 {address}",
-        "s=-",
-        f"c=IN IP4 {address}",
-        "t=0 0",
-        f"m=audio {port} RTP/AVP {formats}",
-        "a=rtpmap:101 telephone-event/8000",
-        *attributes,
-    )
-    return ("\r\n".join(lines) + "\r\n" + more).encode()
-
-
-def port_of(shown: bytes, which: int = 0) -> int:
-    assert RELAY.encode() in shown
-    return int(re.findall(rb"m=\w+ (\d+)", shown)[which])
-
-
-class House:
-    """A pool, its workers and what happens between them."""
-
-    def __init__(
-        self,
-        how_many: int = 1,
-        ports: tuple[int, int] = (10000, 10099),
-        recordings: Path | None = None,
-    ) -> None:
-        self.clock = FakeClock()
-        self.workers = LocalWorkers(self.clock, how_many, recordings=recordings)
-        self.pool = MediaPool(RELAY, ports, 60, self.clock, seeded(), self.workers.connects)
-        self.events: list[MediaEvent] = []
-
-    def speak(self, source: tuple[str, int], port: int, worker: int = 0, **fields: int) -> int:
-        """Send 10 packets of `source` to `port`; return how many left us for anybody."""
-        wire = self.workers.wires[worker]
-        wire.take_sent()
-        for sequence in range(20):
-            if sequence < 10:
-                wire.deliver(source, port, rtp(sequence, **fields))
-            self.workers.run(worker)
-            self.clock.now += 0.02
-        return sum(not port % 2 for port, _, _ in wire.take_sent())
+from tests.media.house import A, B, C, House, port_of, sdp
+from tests.media.net import RELAY, rtp, seeded
 
 
 @pytest.fixture
@@ -274,41 +225,6 @@ async def test_calls_go_to_the_worker_with_the_fewest() -> None:
     await house.pool.stop()
 
 
-async def test_a_lost_connection_is_made_again_and_calls_that_are_there_go_on(
-    house: House,
-) -> None:
-    with house.pool.session("one", house.events.append) as media:
-        await media.offer("a", sdp(A), A)
-        to_a = media.answer("b", sdp(B), B)
-        house.workers.links[0].on_lost()
-        with pytest.raises(MediaError):
-            media.answer("b", sdp(B), B)
-        await house.pool.start()
-        media.answer("b", sdp(B), B)
-        assert house.speak((A, 4000), port_of(to_a)) == 10
-        assert house.events == [FirstPacket("one", "a")]
-
-
-async def test_a_call_that_ended_while_its_worker_was_away_is_closed_after(house: House) -> None:
-    with house.pool.session("one", house.events.append) as media:
-        await media.offer("a", sdp(A), A)
-        house.workers.links[0].on_lost()
-        assert await media.finish() == {}
-    await house.pool.start()
-    assert await house.pool.survey() == []
-    assert len(house.pool.ports) == 50
-
-
-async def test_a_call_whose_worker_died_is_told(house: House) -> None:
-    with house.pool.session("one", house.events.append) as media:
-        await media.offer("a", sdp(A), A)
-        house.workers.engines[0].close(house.clock.now)  # a new worker knows no call
-        house.workers.links[0].on_lost()
-        await house.pool.start()
-        assert house.events == [Lost("one")]
-        await media.finish()
-
-
 async def test_calls_of_a_dead_signalling_process_hold_their_ports_until_they_are_ended(
     house: House,
 ) -> None:
@@ -389,8 +305,7 @@ async def test_a_recording_whose_worker_is_gone_is_salvaged(tmp_path: Path) -> N
         await media.offer("a", sdp(A), A)
         media.answer("b", sdp(B), B)
         media.record("2026/11/18/one.wav", house.clock.wall_s())
-        house.workers.lose()
-        await pool.start()
+        house.workers.kill()
         await media.finish()
     recorded = await media.recorded()
     assert recorded == control.Recorded("one", "2026/11/18/one.wav", "digest", True)

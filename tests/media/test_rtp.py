@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sipcore.media.control import Mode
 from sipcore.media.rtp import CLOCK_STEP_S, Headers, count_packets, read_headers, rounds
 from sipcore.media.streams import Bools, Ints, Streams
 from sipcore.media.wire.base import CELL_BYTES
@@ -260,12 +261,13 @@ def test_invalid_headers(packet: bytes) -> None:
             ),
         ),
         max_size=40,
-    )
+    ),
+    st.sampled_from(["buffer", "pass"]),
 )
-def test_no_datagram_breaks_the_engine(packets: list[tuple[int, int, bytes]]) -> None:
+def test_no_datagram_breaks_the_engine(packets: list[tuple[int, int, bytes]], mode: Mode) -> None:
     bench = Bench(rows=16)
     hosts = [("198.51.100.1", 4000), ("198.51.100.2", 5000), ("203.0.113.1", 1)]
-    bench.open("one", hosts[0], hosts[1], (10000, 10002))
+    bench.open("one", hosts[0], hosts[1], (10000, 10002), mode=mode)
     for port, host, packet in packets:
         bench.wire.deliver(hosts[host], 10000 + port, packet)
     bench.run()

@@ -85,9 +85,13 @@ class NetTransport:
     def __init__(self, net: Net, place: Place) -> None:
         self._net = net
         self.address, self.port = place
+        self._is_closed = False
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
-        self._net.send((self.address, self.port), (flow.remote_address, flow.remote_port), data)
+        if not self._is_closed:
+            place = (flow.remote_address, flow.remote_port)
+            self._net.send((self.address, self.port), place, data)
 
     def close(self) -> None:
+        self._is_closed = True
         self._net.close((self.address, self.port))

@@ -60,7 +60,7 @@ def test_a_worker_lost_while_it_rings_refuses_the_call(tmp_path: Path) -> None:
             callee.on_invite = callee.ring
             talk = caller.call("8002")
             await callee.rang.wait()
-            here.workers.lose()
+            here.workers.kill()
             await talk.ended.wait()
             assert talk.status == 503
             await here.pass_time(40)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.recover import close_left_behind
-from sipcore.cdr.journal import recover
 from sipcore.cdr.record import Cdr
 from sipcore.media import control
 from tests.media.tape import read
@@ -150,7 +148,8 @@ def test_a_worker_that_is_lost_leaves_a_file_that_is_finished(tmp_path: Path) ->
     async def main() -> None:
         async with world(tmp_path) as here:
             await talk(here)
-            here.workers.lose()
+            here.workers.kill()
+            await here.pass_time(3)
             cdr = await only_cdr(here)
             check_file(here, cdr, 10)
             assert (cdr.recording_degraded, cdr.reason) == (True, "media worker lost")
@@ -164,12 +163,11 @@ def test_after_a_crash_the_file_that_was_left_is_finished_and_linked(
     async def main() -> None:
         async with world(tmp_path) as here:
             await talk(here)
-            left = recover(tmp_path / "journal")
             here.crash()
             here.workers.lose()
             await here.pass_time(1)
-            await close_left_behind(left, here.journal, here.media, here.clock)
-            (cdr,) = here.cdrs()
+            await here.restart()
+            cdr = await only_cdr(here)
             check_file(here, cdr, 10)
             assert (cdr.inferred_end, cdr.recording_degraded) == (True, True)
 

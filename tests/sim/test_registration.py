@@ -6,7 +6,7 @@ from sipcore.config import parse_config
 from sipcore.message.message import Headers, Response
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone
-from tests.sim.world import World, world
+from tests.sim.world import world
 from tests.store.files import DEMO, replaced
 
 BOTH = parse_config('[sip]\ndigest = ["SHA-256", "MD5"]\n')
@@ -198,7 +198,8 @@ def test_bindings_survive_a_restart(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
             await here.desk_phone()
-            await _restart(here)
+            here.crash()
+            await here.restart()
             assert len(here.node.registrar) == 0
             here.node.registrar.restore(here.store.load_bindings(here.clock.wall_s()))
             caller = await here.desk_phone("8002", "workshop-8002")
@@ -207,13 +208,6 @@ def test_bindings_survive_a_restart(tmp_path: Path) -> None:
             talk.hang_up()
 
     simulate(main())
-
-
-async def _restart(here: World) -> None:
-    """Put a new node in the old one's place: nothing of its memory is left."""
-    here.crash()
-    here.make_node()
-    here.open_node()
 
 
 def test_a_pbx_that_registers_is_called_where_it_is(tmp_path: Path) -> None:

@@ -4,24 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.recover import close_left_behind
-from sipcore.cdr.journal import recover
 from sipcore.config import parse_config
 from sipcore.message.flow import Flow
 from tests.sim.loop import simulate
 from tests.sim.net import Place
-from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.phone import Phone, sdp
+from tests.sim.talking import talking
 from tests.sim.world import NODE, OUTSIDE, World, world
-
-
-async def _talking(here: World) -> tuple[Phone, Talk, Phone, Talk]:
-    """Set a call up between two phones."""
-    caller = await here.desk_phone()
-    callee = await here.desk_phone("8002", "workshop-8002")
-    talk = caller.call("8002")
-    await talk.answered.wait()
-    await here.pass_time(0.1)
-    return caller, talk, callee, callee.calls[0]
 
 
 def _asked(here: World, phone: Phone) -> int:
@@ -35,7 +24,7 @@ def _asked(here: World, phone: Phone) -> int:
 def test_both_sides_silent_end_the_call_without_asking(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, callee, other = await _talking(here)
+            caller, talk, callee, other = await talking(here)
             await here.pass_time(70)
             assert (talk.is_over, other.is_over) == (True, True)
             assert _asked(here, caller) + _asked(here, callee) == 0
@@ -54,7 +43,7 @@ def test_both_sides_silent_end_the_call_without_asking(tmp_path: Path) -> None:
 def test_a_silent_phone_that_is_gone_ends_the_call_at_its_last_packet(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, callee, other = await _talking(here)
+            caller, talk, callee, other = await talking(here)
             await here.speak(caller, talk.body, 10)
             caller.close()  # the cable is pulled
             await here.speak(callee, other.requests[0].body, 120)
@@ -71,7 +60,7 @@ def test_a_silent_phone_that_is_gone_ends_the_call_at_its_last_packet(tmp_path: 
 def test_a_silent_phone_that_answers_is_left_in_peace(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, callee, other = await _talking(here)
+            caller, talk, callee, other = await talking(here)
             await here.speak(callee, other.requests[0].body, 200)
             assert not talk.is_over
             assert _asked(here, caller) >= 2
@@ -83,7 +72,7 @@ def test_a_silent_phone_that_answers_is_left_in_peace(tmp_path: Path) -> None:
 def test_a_held_phone_may_be_silent(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, callee, other = await _talking(here)
+            caller, talk, callee, other = await talking(here)
             talk.request("INVITE", sdp(caller.place, "inactive", version=2))
             await here.pass_time(300)
             assert (talk.is_over, other.is_over) == (False, False)
@@ -177,7 +166,7 @@ def test_an_answer_that_is_not_on_disk_does_not_go_on(tmp_path: Path) -> None:
 def test_a_draining_node_takes_no_calls_and_ends_the_rest(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, _, other = await _talking(here)
+            caller, talk, _, other = await talking(here)
             held = caller.call(OUTSIDE)
             await here.pass_time(0)
             here.net.drops = None
@@ -201,13 +190,12 @@ def test_a_draining_node_takes_no_calls_and_ends_the_rest(tmp_path: Path) -> Non
 def test_a_node_that_dies_in_a_call_leaves_one_cdr(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller, talk, _, _ = await _talking(here)
+            caller, talk, _, _ = await talking(here)
             await here.speak(caller, talk.body, 12)
-            left = recover(tmp_path / "journal")
-            assert len(left.open) == 1
             here.crash()
             await here.pass_time(30)
-            await close_left_behind(left, here.journal, here.media, here.clock)
+            await here.restart()
+            await here.pass_time(1)
             (cdr,) = here.cdrs()
             assert (cdr.inferred_end, cdr.ended_by) == (True, "node")
             assert cdr.talked_s is not None
@@ -216,12 +204,12 @@ def test_a_node_that_dies_in_a_call_leaves_one_cdr(tmp_path: Path) -> None:
     simulate(main())
 
 
-def test_a_worker_that_is_lost_ends_its_calls(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_come_back_ends_its_calls(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            _, talk, _, other = await _talking(here)
-            here.workers.lose()
-            await here.pass_time(5)
+            _, talk, _, other = await talking(here)
+            here.workers.kill()
+            await here.pass_time(6)
             assert (talk.is_over, other.is_over) == (True, True)
             assert here.cdrs()[0].reason == "media worker lost"
 
@@ -233,7 +221,7 @@ def test_too_many_calls_are_refused_but_not_an_emergency(tmp_path: Path) -> None
 
     async def main() -> None:
         async with world(tmp_path, config=one) as here:
-            caller, talk, _, _ = await _talking(here)
+            caller, talk, _, _ = await talking(here)
             here.carrier()
             second = caller.call(OUTSIDE)
             await second.ended.wait()

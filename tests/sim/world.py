@@ -9,7 +9,7 @@ from typing import Any
 
 from sipcore.cdr.entry import Entry
 from sipcore.cdr.export import read_cdrs
-from sipcore.cdr.journal import InlineJournal
+from sipcore.cdr.journal import InlineJournal, recover
 from sipcore.cdr.record import Cdr
 from sipcore.config import Config, Limits, parse_config
 from sipcore.media.pool import MediaPool
@@ -53,26 +53,30 @@ class World:
         self.metrics = Metrics()
         self.recordings = folder / "recordings"
         self.workers = LocalWorkers(
-            self.clock, silence_s=config.media.silence_s, recordings=self.recordings
+            self.clock, config.media.workers, config.media.silence_s, self.recordings
         )
         self.store = Store.open(folder)
         self.store.import_provisioning(provisioning)
         self.journal = InlineJournal(folder / "journal", self.metrics)
         self.ids = seeded(5)
-        self.media = MediaPool(
-            config.media.address,
-            config.media.ports,
-            config.media.silence_s,
+        self._config = config
+        self.media = self._make_media()
+        self._ticking: asyncio.TimerHandle | None = None
+        self.phones: list[Phone] = []
+        self.sequence = 0
+        self.make_node()
+
+    def _make_media(self) -> MediaPool:
+        media = self._config.media
+        return MediaPool(
+            media.address,
+            media.ports,
+            media.silence_s,
             self.clock,
             self.ids,
             self.workers.connects,
             self._salvage,
         )
-        self._config = config
-        self._ticking: asyncio.TimerHandle | None = None
-        self.phones: list[Phone] = []
-        self.sequence = 0
-        self.make_node()
 
     async def _salvage(self, name: str) -> str:
         return salvage(self.recordings, name)
@@ -96,10 +100,23 @@ class World:
         self.node.begin()
 
     def crash(self) -> None:
-        """Let the signalling process die: it writes and sends nothing more."""
+        """Let the signalling process die: it writes and sends nothing more. Media goes on."""
+        self.workers.cut()
         self.node.endpoint.close()
         self.node.desk.journal = _NoJournal()
         self.node.close()
+
+    async def restart(self) -> None:
+        """Let the next signalling process start on what the dead one left."""
+        await self.journal.close()
+        left = recover(self.folder / "journal")
+        self.journal = InlineJournal(self.folder / "journal", self.metrics, left)
+        self.journal.start()
+        self.media = self._make_media()
+        await self.media.start()
+        self.make_node()
+        self.open_node()
+        self.node.recover(left)
 
     async def start(self) -> None:
         self.journal.start()
@@ -120,8 +137,12 @@ class World:
 
     def _tick(self) -> None:
         """Let the media engine run once a second, and whenever tests call run()."""
-        self.workers.run()
+        self._run_media()
         self._ticking = asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    def _run_media(self) -> None:
+        for number in range(len(self.workers.wires)):
+            self.workers.run(number)
 
     def phone(self, user: str, password: str = "", place: Place | None = None) -> Phone:
         """Set a phone up; it is not registered yet."""
@@ -160,8 +181,9 @@ class World:
         source = (phone.place[0], phone.place[1] + 1000)
         for _ in range(int(seconds)):
             self.sequence += 1
-            self.workers.wires[0].deliver(source, int(found[1]), rtp(self.sequence, payload_type=8))
-            self.workers.run()
+            for wire in self.workers.wires:  # the one that has the port takes it
+                wire.deliver(source, int(found[1]), rtp(self.sequence, payload_type=8))
+            self._run_media()
             await asyncio.sleep(1)
 
     def bugs(self) -> float:
@@ -180,7 +202,7 @@ class World:
             "calls": len(node.desk.calls),
             "tasks": node.task_count(),
             "media sessions": len(self.media),
-            "media streams": len(self.workers.engines[0].streams),
+            "media streams": sum(len(engine.streams) for engine in self.workers.engines),
         }
         return {name: count for name, count in counts.items() if count}
 

@@ -78,18 +78,19 @@ class Batch:
     """The cells that packets lie in from their arrival until they leave, and what came last.
 
     `data` (cells, 1600) uint8; `size` (cells,) says how much of a cell is packet. The first
-    SCRATCH_CELLS are for what is made here; `free` numbers the others that hold nothing. Pages
-    that were never used take no memory, and the cell given back last is taken first.
+    SCRATCH_CELLS are for what is made here; of the others `free_count` hold nothing. Pages that
+    were never used take no memory, and the cell given back last is taken first.
 
-    What came in one go, (rows,) int64 each: packet i lies in `cell[i]`, taken out of `free`; who
-    reads the batch gives its cells back. `port` is 0, and `address` means nothing, where the
+    What came in one go, (rows,) int64 each: packet i lies in `cell[i]`; who reads the batch gives
+    its cells back. `port` is 0, and `address` means nothing, where the
     kernel vouches for the sender: the door is connected. Else `address` is its number (Addresses),
     -1 for an unknown one, and `senders` has it as text.
     """
 
     def __init__(self, rows: int = BATCH_ROWS, cells: int = CELLS) -> None:
         self.data: NDArray[np.uint8] = np.zeros((SCRATCH_CELLS + cells, CELL_BYTES), np.uint8)
-        self.free = list(range(SCRATCH_CELLS + cells - 1, SCRATCH_CELLS - 1, -1))
+        self._free = np.arange(SCRATCH_CELLS + cells - 1, SCRATCH_CELLS - 1, -1)
+        self.free_count = cells
         self.size: NDArray[np.int64] = np.zeros(len(self.data), np.int64)
         self.cell: NDArray[np.int64] = np.zeros(rows, np.int64)
         self.door: NDArray[np.int64] = np.zeros(rows, np.int64)
@@ -102,11 +103,17 @@ class Batch:
 
     def room(self) -> int:
         """Return how many packets may come now."""
-        return min(len(self.cell), len(self.free))
+        return min(len(self.cell), self.free_count)
+
+    def take(self, count: int) -> NDArray[np.int64]:
+        """Return free cells, (count,), not to be kept: it is a view."""
+        self.free_count -= count
+        return self._free[self.free_count : self.free_count + count]
 
     def give_back(self, cells: NDArray[np.int64]) -> None:
         """Free cells: what lies in them is done with."""
-        self.free += cells.tolist()
+        self._free[self.free_count : self.free_count + len(cells)] = cells
+        self.free_count += len(cells)
 
 
 class Wire(Protocol):
