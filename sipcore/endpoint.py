@@ -6,7 +6,7 @@ raises out of here.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sipcore.dialog.dialog import Dialog
@@ -72,16 +72,37 @@ class Endpoint:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message from a transport."""
+        self.receive_all([(data, flow)])
+
+    def receive_all(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
+        """Take whole messages in their order. All are parsed first: done in a row, with warm
+        caches, that costs half; acting on one must be over before the next is acted on."""
+        for message, flow in [(self._read(data, flow), flow) for data, flow in batch]:
+            if message is not None:
+                self._take(message, flow)
+
+    def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
+        """Return a valid message; a broken one is refused here."""
         try:
             message = parse(data)
         except BadMessage as fault:
             self._metrics.count_bad_message("unreadable")
             _log.debug("from=%s unreadable: %s", flow, fault)
-            return
+            return None
         try:
             validate(message)
-            method, status = message.cseq.method, getattr(message, "status", 0)
-            self._metrics.count_message("in", method, status)
+        except BadMessage as fault:
+            self._refuse(message, flow, fault)
+        except Exception:
+            self._bug(f"a message from={flow}")
+        else:
+            return message
+        return None
+
+    def _take(self, message: Request | Response, flow: Flow) -> None:
+        try:
+            status = message.status if isinstance(message, Response) else 0
+            self._metrics.count_message("in", message.cseq.method, status)
             self._stack.receive(message, flow, self._loop.time())
             self.drain()
         except BadMessage as fault:

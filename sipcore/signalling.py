@@ -128,7 +128,7 @@ class SignallingProcess:
             family = socket.AF_INET6 if ":" in one.address else socket.AF_INET
             sock = socket.socket(family, kind, fileno=one.fd)
             if one.transport == "udp":
-                node.listen(UdpTransport(loop, sock, node.endpoint.receive), one.advertise)
+                node.listen(UdpTransport(loop, sock, node.endpoint.receive_all), one.advertise)
             else:
                 stream = StreamTransport(loop, sock, node.endpoint.receive)
                 await stream.start()

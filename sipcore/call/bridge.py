@@ -23,14 +23,11 @@ from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.session import LegStatistics, MediaSession
 from sipcore.message.flow import Flow
+from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
 from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
 from sipcore.policy.decide import decide
 
-SIP_METHODS = frozenset(
-    ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "MESSAGE", "PRACK", "UPDATE",
-     "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH")
-)  # fmt: skip
 BUG = Ending("node", 500, 41, "internal error")
 
 _log = logger(__name__)
@@ -87,7 +84,7 @@ class Call:
 
     def respond_unknown(self, event: Within) -> None:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
-        status = 405 if event.request.method in SIP_METHODS else 501
+        status = 405 if event.request.method in METHODS else 501
         self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
 
     def respond_early(self, event: Within) -> None:

@@ -9,13 +9,14 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sipcore.call.bridge import SIP_METHODS, Call, bridge
+from sipcore.call.bridge import Call, bridge
 from sipcore.call.desk import Desk
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
 from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
+from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
@@ -70,7 +71,7 @@ class Front:
     def _inspect(self, request: Request) -> tuple[int, Headers | None] | None:
         """Return status and headers of a refusal that needs no knowledge of who asks."""
         method = request.method
-        if method not in SIP_METHODS:
+        if method not in METHODS:
             return 501, {"Allow": [ALLOW]}
         if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
             return 481, None  # they live in a dialog, and this one is in none

@@ -19,7 +19,7 @@ Side = Literal["a", "b"]
 Mode = Literal["buffer", "pass"]
 
 MAX_FRAME = 16 << 20
-GAP_S = 0.002  # between writes under load
+GAP_S = 0.01  # between writes under load
 
 
 class Stream(Struct, frozen=True, array_like=True):

@@ -1,11 +1,12 @@
 """What the endpoint asks of a transport, and what a transport tells it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sipcore.message.flow import Flow
 
 Receive = Callable[[bytes, Flow], None]
+ReceiveAll = Callable[[Sequence[tuple[bytes, Flow]]], None]
 Lost = Callable[[], None]
 
 SOCKET_BUFFER_BYTES = 8 << 20  # a burst of INVITEs waits here while the loop is busy

@@ -11,7 +11,7 @@ import socket
 
 from sipcore.log import logger
 from sipcore.message.flow import Flow
-from sipcore.transport.base import Lost, Receive
+from sipcore.transport.base import Lost, ReceiveAll
 
 MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
@@ -29,7 +29,7 @@ class UdpTransport:
     name = "udp"
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: Receive
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: ReceiveAll
     ) -> None:
         self._loop = loop
         self._socket = sock
@@ -104,15 +104,19 @@ class UdpTransport:
 
     def _drain(self) -> bool:
         """Take what has come; False where more may be there."""
+        batch: list[tuple[bytes, Flow]] = []
+        is_empty = False
         for _ in range(MOST_AT_ONCE):
             try:
                 data, source = self._socket.recvfrom(DATAGRAM_BYTES)
             except BlockingIOError:
-                return True
+                is_empty = True
+                break
             except OSError:  # an ICMP error of an earlier datagram: its transaction times out
                 continue
             self._count += 1
             if len(data) > KEEP_ALIVE_BYTES:
-                flow = Flow("udp", self.address, self.port, source[0], source[1])
-                self._receive(data, flow)
-        return False
+                batch.append((data, Flow("udp", self.address, self.port, source[0], source[1])))
+        if batch:
+            self._receive(batch)
+        return is_empty

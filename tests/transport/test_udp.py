@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 from sipcore.message.flow import Flow
-from sipcore.transport.udp import DATAGRAM_BYTES, MOST_AT_ONCE, UdpTransport
+from sipcore.transport.udp import DATAGRAM_BYTES, JUDGE_S, MOST_AT_ONCE, UdpTransport
 from tests.transport.conftest import Run
 
 
@@ -20,9 +21,11 @@ class Peer:
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.heard: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        self.transport = UdpTransport(
-            loop, bound(address), lambda data, flow: self.heard.put_nowait((data, flow))
-        )
+        self.transport = UdpTransport(loop, bound(address), self._hear)
+
+    def _hear(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
+        for one in batch:
+            self.heard.put_nowait(one)
 
     def to(self, other: "Peer") -> Flow:
         mine, theirs = self.transport, other.transport
@@ -51,6 +54,25 @@ def test_a_burst_is_read_batch_by_batch_and_nothing_is_lost(run: Run) -> None:
         for data in sent:
             here.transport.send(data, here.to(there))
         assert [(await there.heard.get())[0] for _ in sent] == sent
+        here.transport.close()
+        there.transport.close()
+
+    run(main())
+
+
+def test_under_load_what_gathers_leaves_in_its_order_and_whole(run: Run) -> None:
+    async def main() -> None:
+        loop, here, there = asyncio.get_running_loop(), Peer(), Peer()
+        until, number = loop.time() + 3 * JUDGE_S, 0
+        while loop.time() < until:  # thousands a second: both ends poll before it is over
+            sent = [b"message %d" % n for n in range(number, number + MOST_AT_ONCE)]
+            number += len(sent)
+            for data in sent:
+                here.transport.send(data, here.to(there))
+            for _ in sent:
+                data, flow = await there.heard.get()
+                there.transport.send(data, flow)
+            assert [(await here.heard.get())[0] for _ in sent] == sent
         here.transport.close()
         there.transport.close()
 
