@@ -15,7 +15,7 @@ from bench.rtp_check import PERCENTILES
 from bench.stats import MOST_LOSS, Spread, highest, spread
 from bench.worker import Worker
 
-CALLS = 400
+CALLS = 1000  # near the most that rtpengine carries: what a core costs when it is used
 RUNS = 3
 LEAST_RUN_S = 2.0
 FEW = 100  # calls, for the charts; the rest of their points comes of the other parts

@@ -81,7 +81,7 @@ class Recorder:
             return
         tracks = self._tracks[heard.rows]
         width = int((heard.at + heard.octets).max())
-        if self._waiting() + count * (width + COLUMN_OCTETS) > self._most_octets:
+        if self.waiting_octets + count * (width + COLUMN_OCTETS) > self._most_octets:
             self._drop(tracks)
             return
         kept = self._room(count, width)
@@ -148,7 +148,9 @@ class Recorder:
         self._kept.append(Kept(max(count, ROWS), max(width, WIDTH)))
         return self._kept[-1]
 
-    def _waiting(self) -> int:
+    @property
+    def waiting_octets(self) -> int:
+        """What has been heard and not written yet."""
         return self._handed - self._written + _octets(self._kept)
 
     def _drop(self, tracks: Ints) -> None:

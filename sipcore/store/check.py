@@ -60,5 +60,12 @@ def _is_news(fault: Fault, mended: set[Place]) -> bool:
 
 def _sentences(text: str, faults: list[Fault]) -> list[str]:
     lines = Lines(text)
-    found = sorted({(lines.find(place), reason) for place, reason in faults})
+    found = sorted({(lines.find(place), _shown(reason)) for place, reason in faults})
     return [f"line {line}: {reason}" for line, reason in found]
+
+
+def _shown(reason: str) -> str:
+    """A reason may quote the file: what would not print, or would command a terminal, is escaped."""
+    if reason.isprintable():
+        return reason
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in reason)

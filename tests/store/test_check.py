@@ -361,6 +361,11 @@ def test_what_names_a_faulty_row_is_not_blamed_again() -> None:
     ]
 
 
+def test_what_a_fault_quotes_of_the_file_commands_no_terminal() -> None:
+    (fault,) = check_provisioning(customer("acme", account("acme-1", r'"a\u0000\u001b[2J"')))
+    assert fault == r"line 8: plans: the tariff has no plan a\x00\x1b[2J"
+
+
 def test_a_prepayment_that_the_tariff_does_not_offer() -> None:
     tariff = parse_tariff(
         'version = "1"\nfrom = 2026-01-01\n[term]\nprepay = ["half-year"]\n'
