@@ -65,7 +65,7 @@ def _sentences(text: str, faults: list[Fault]) -> list[str]:
 
 
 def _shown(reason: str) -> str:
-    """A reason may quote the file: what would not print, or would command a terminal, is escaped."""
+    """A reason may quote the file: what commands a terminal, or does not print, is escaped."""
     if reason.isprintable():
         return reason
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in reason)
