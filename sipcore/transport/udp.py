@@ -16,8 +16,9 @@ from sipcore.transport.base import Lost, ReceiveAll
 MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
 KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
-POLL_S = 0.01  # between polls under load: it is added to the time of an answer
 BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
+BATCH = 64  # what a poll waits for: a wake-up costs as much as several datagrams
+LONGEST_PAUSE_S = 0.02  # between polls: it is added to the time of an answer
 JUDGE_S = 0.1
 
 _log = logger(__name__)
@@ -37,6 +38,7 @@ class UdpTransport:
         self.address, self.port = sock.getsockname()[:2]
         self.unsent_count = 0
         self._polling: asyncio.TimerHandle | None = None
+        self._pause_s = LONGEST_PAUSE_S
         self._judged_at = loop.time()
         self._count = 0  # datagrams since then
         self._out: list[tuple[bytes, tuple[str, int], Lost | None]] = []
@@ -82,12 +84,12 @@ class UdpTransport:
         self._drain()
         if self._is_busy():
             self._loop.remove_reader(self._socket)
-            self._polling = self._loop.call_later(POLL_S, self._poll)
+            self._polling = self._loop.call_later(self._pause_s, self._poll)
 
     def _poll(self) -> None:
         is_empty = self._drain()
         if self._is_busy():
-            self._polling = self._loop.call_later(POLL_S if is_empty else 0, self._poll)
+            self._polling = self._loop.call_later(self._pause_s if is_empty else 0, self._poll)
         else:
             self._polling = None
             self._loop.add_reader(self._socket, self._readable)
@@ -98,6 +100,7 @@ class UdpTransport:
         if passed_s < JUDGE_S:
             return self._polling is not None
         is_busy = self._count > BUSY_PER_S * passed_s
+        self._pause_s = min(BATCH * passed_s / max(self._count, 1), LONGEST_PAUSE_S)
         self._judged_at += passed_s
         self._count = 0
         return is_busy
