@@ -166,10 +166,12 @@ async def bridge(call: Call) -> None:
         call.settle()
         if end is BUG and call.is_answered:
             end = structs.replace(BUG, status=200)
-        cdr = call.draft.finish(end, figures)
-        desk.journal.append(Ended(cdr))
-        desk.metrics.count_call(cdr.direction, end.status)
-        desk.leave(call)
+        try:
+            cdr = call.draft.finish(end, figures)
+            desk.journal.append(Ended(cdr))
+            desk.metrics.count_call(cdr.direction, end.status)
+        finally:
+            desk.leave(call)
 
 
 async def _run(call: Call, held: ExitStack) -> Ending:

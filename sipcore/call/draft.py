@@ -7,6 +7,7 @@ from sipcore.cdr.record import Cdr, Direction
 from sipcore.clock import Clock
 from sipcore.media.control import Recorded
 from sipcore.media.session import LegStatistics
+from sipcore.message.address import name_of
 from sipcore.policy.attempt import CarrierTarget, Permit, Refuse, Target, TrunkTarget
 
 
@@ -89,7 +90,7 @@ class Draft:
             talked_s = max(0.0, ended_on - self._answered_on - late_s)
         return Cdr(
             id=self.id,
-            call_id=self.call_id,
+            call_id=name_of(self.call_id),
             node=self.node,
             customer=self.customer or None,
             account=self.account or None,
@@ -111,7 +112,7 @@ class Draft:
             sip_status=200 if end is None else end.status,
             q850_cause=None if end is None else end.q850,
             rule=(end.rule or None) if end else None,
-            reason=(end.reason or None) if end else None,
+            reason=(name_of(end.reason) or None) if end else None,
             a_codec=a.codec if a else None,
             a_packets=a.packets if a else None,
             a_lost=a.lost if a else None,

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from sipcore.cdr.record import Cdr
 
@@ -77,9 +78,20 @@ _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 def to_line(entry: Entry) -> bytes:
-    """Write one line."""
-    text = _encode(entry)
+    """Write one line. Octets that are no UTF-8 become question marks; never raises."""
+    try:
+        text = _encode(entry)
+    except UnicodeEncodeError:
+        text = _encode(_readable(entry))
     return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def _readable(entry: Entry) -> Entry:
+    if not isinstance(entry, Answered | Ended):
+        return entry
+    texts = {name: text for name, text in asdict(entry.cdr).items() if isinstance(text, str)}
+    clean = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return replace(entry, cdr=replace(entry.cdr, **clean))
 
 
 def parse_line(line: bytes) -> Entry | None:

@@ -122,7 +122,9 @@ class JitterBuffer:
         same = streams.source_ssrc[rows] == headers.ssrc
         timed = same & (came.rate > 0) & (came.rate == streams.source_rate[rows])
         follows = same & (came.step > 0) & (came.step < MAX_DROPOUT)
-        plain = timed & follows & (np.abs(came.transit - streams.floor[rows]) < RESYNC_S)
+        beyond = came.transit - streams.floor[rows]
+        near = (np.abs(beyond) < RESYNC_S) | ((beyond > 0) & self.is_held_up)
+        plain = timed & follows & near
         if plain.all():
             self._follow(came, now)
             return
@@ -232,7 +234,8 @@ class JitterBuffer:
     def _insert(self, came: _Arrivals, now: float) -> None:
         """Take packets that come after their successors, where those have not been played."""
         streams, rows = self._streams, came.rows
-        timed = came.rate > 0
+        # A stamp that is far off says nothing: such a packet follows its sequence.
+        timed = (came.rate > 0) & (np.abs(came.transit - streams.floor[rows]) < RESYNC_S)
         newest = streams.scheduled_at[rows]
         guess = newest + came.step * self._spacing(rows)
         play_at = np.where(timed, now - came.transit + streams.offset[rows], guess)

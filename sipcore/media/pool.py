@@ -76,6 +76,7 @@ class MediaPool:
         self._moves: set[asyncio.Task[None]] = set()
         self.moved_calls = 0  # those that went on at another worker, since the start
         self._sessions: dict[str, MediaSession] = {}
+        self._orphans: dict[str, tuple[Worker, list[int]]] = {}  # who carries them; their ports
         self._salvage = salvage
         self._recordings: dict[str, asyncio.Future[Recorded]] = {}  # by call
 
@@ -140,13 +141,18 @@ class MediaPool:
             with suppress(MediaError):
                 reply = await worker.ask(lambda number: control.Close(number, call_id))
                 if isinstance(reply, control.Closed):
-                    self.give_back([stream.port for stream in reply.streams])
                     ended += reply.streams
+        self._let_orphan_go(call_id)
         return ended
+
+    def _let_orphan_go(self, call_id: str) -> None:
+        _, ports = self._orphans.pop(call_id, (None, []))
+        self.give_back(ports)
 
     def expect_recording(self, call_id: str) -> None:
         """Keep what is told of a call's recording until `recorded` asks for it."""
-        if call_id not in self._recordings:
+        told = self._recordings.get(call_id)
+        if told is None or told.done():
             self._recordings[call_id] = asyncio.get_running_loop().create_future()
 
     def forget_recording(self, call_id: str) -> None:
@@ -166,7 +172,10 @@ class MediaPool:
                         return await future
         finally:
             self.forget_recording(call_id)
-        digest = await self._salvage(name) if self._salvage is not None else ""
+        digest = ""
+        with suppress(TimeoutError):  # a disk that hangs holds no record up
+            async with asyncio.timeout(RECORDED_S):
+                digest = await self._salvage(name) if self._salvage is not None else ""
         _log.warning("call=%s recording=%s is degraded, sha256=%s", call_id, name, digest or "none")
         return Recorded(call_id, name, digest, is_degraded=True)
 
@@ -235,7 +244,9 @@ class MediaPool:
             session.on_event(event)
 
     def gone(self, worker: Worker) -> None:
-        """Let what a dead worker carried go on elsewhere."""
+        """Let what a dead worker carried go on elsewhere, and what it carried for nobody end."""
+        for call in [call for call, (at, _) in self._orphans.items() if at is worker]:
+            self._let_orphan_go(call)
         for call in sorted(worker.calls):
             worker.close_call(call)  # should it live after all
             if (session := self._sessions.get(call)) is not None:
@@ -254,8 +265,8 @@ class MediaPool:
             if session is not None or worker.owes_close(call):
                 worker.close_call(call)  # it is elsewhere, or over
             else:  # of a process that is no more: its ports are not free
-                for stream in streams:
-                    self.ports.claim(stream.port)
+                _, ports = self._orphans.setdefault(call, (worker, []))
+                ports += [one.port for one in streams if self.ports.claim(one.port)]
         self._came_up.set()
         self._came_up.clear()
 

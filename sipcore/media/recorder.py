@@ -186,7 +186,12 @@ class Recorder:
         """A finishing thread: file after file until None."""
         while (ended := self._ends.get()) is not None:
             end, recording = ended
-            self._ended.append((end.number, recording.finish(end.now)))
+            try:
+                told = recording.finish(end.now)
+            except Exception:  # a bug must not end the thread
+                _log.exception("recorder: a bug kept a file from its place")
+                told = Recorded(recording.call, recording.name, "", True)
+            self._ended.append((end.number, told))
 
     def _do(self, job: Job) -> tuple[End, Recording] | None:
         """Let the scribe do its job; return what is left to be finished."""

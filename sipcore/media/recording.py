@@ -5,6 +5,7 @@ that is right after every write, other codecs beside it. Knows no packets in fli
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from sipcore.media.control import Recorded
 from sipcore.media.g711 import Samples
 
 SILENT_FRAMES = 2000  # the file may lag behind the call by 250 ms while nobody speaks
+MOST_BACK_FRAMES = 30 * wav.RATE
 LONGEST_GAP_S = 60.0  # between two workers; more is a clock that was set
 
 
@@ -60,8 +62,8 @@ class Recording:
         self._fd = staging.open_staged(self._folder, self.name)
         size = os.fstat(self._fd).st_size
         self.origin, self._started_at = now, wall_s
-        if size > wav.HEADER_BYTES:
-            self.frames = wav.frames_in(size)
+        if size:
+            self.frames = wav.frames_in(max(size, wav.HEADER_BYTES))
             self.is_degraded = True  # what the dead worker had not yet written
             there_s = self.frames / wav.RATE
             elapsed_s = wall_s - started_at
@@ -72,8 +74,11 @@ class Recording:
 
     def lay(self, pieces: Sequence[Piece]) -> None:
         """Write sound where it belongs; what is already there of the other channel stays."""
-        first = max(min(piece.frame for piece in pieces), 0)
         end = max(piece.frame + len(piece.samples) for piece in pieces)
+        if min(piece.frame for piece in pieces) < end - MOST_BACK_FRAMES:
+            self.is_degraded = True  # nobody plays what is so old: the past is not written anew
+            pieces = [piece for piece in pieces if piece.frame >= end - MOST_BACK_FRAMES]
+        first = max(min(piece.frame for piece in pieces), 0)
         if end <= first:
             return  # played before the recording began
         if end > wav.MOST_FRAMES:
@@ -127,7 +132,8 @@ class Recording:
         """Let go of the files; staged ones stay."""
         for fd in (self._fd, *self._sides.values()):
             if fd >= 0:
-                os.close(fd)
+                with suppress(OSError):  # what a write lost, fsync has told
+                    os.close(fd)
         self._fd = -1
         self._sides.clear()
 

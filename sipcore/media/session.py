@@ -253,6 +253,8 @@ class MediaSession:
             self._worker = None
             return False
         self._is_behind = False
+        if self._recording is not None:
+            self._pool.expect_recording(self._call)  # what was told before is not the end of it
         if self._descriptions() != told:
             self._say()
         else:

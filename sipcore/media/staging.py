@@ -7,11 +7,13 @@ was left behind, and is finished here. No numpy: signalling does that, too.
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 
 from sipcore.log import logger
 from sipcore.media import wav
 
+LOCK_S = 0.3
 STAGE = "open"  # folder of the staged files
 PART = ".part"
 SIDES = (".a.rtpdump", ".b.rtpdump")  # what stands beside a WAV file instead of its suffix
@@ -44,7 +46,14 @@ def open_staged(folder: Path, name: str) -> int:
     _make(file.parent, folder)
     if not file.exists() and final.exists():
         final.rename(file)
-    return _lock(file, os.O_CREAT)
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        try:
+            return _lock(file, os.O_CREAT)
+        except BlockingIOError:  # of a process that has just died: its files close in no order
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(LOCK_S / 30)
 
 
 def _lock(file: Path, more: int = 0) -> int:

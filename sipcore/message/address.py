@@ -67,6 +67,8 @@ def _parse_name_addr(text: str) -> tuple[str, Uri]:
 
 def name_of(display: str) -> str:
     """Return a display name as people read it: UTF-8, else GBK (GB 18030), else replaced."""
+    if display.isascii():
+        return display
     raw = display.encode("utf-8", "surrogateescape")
     for encoding in ("utf-8", "gb18030"):
         try:

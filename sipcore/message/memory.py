@@ -12,6 +12,7 @@ Value = TypeVar("Value")
 MOST_TEXTS = 8192
 LONGEST = 160  # characters: what strangers send cannot fill the memory
 LONGEST_LINES = 1024
+MOST_LINES = 40
 
 
 class _Memory(dict[Key, Value]):
@@ -49,4 +50,6 @@ Lines = tuple[str, ...]
 
 def remembered_lines(read: Callable[[Lines], Value]) -> Callable[[Lines], Value]:
     """Return a reader that keeps what the latest short groups of lines mean."""
-    return _Memory(read, lambda lines: sum(map(len, lines)) <= LONGEST_LINES).__getitem__
+    return _Memory(
+        read, lambda lines: len(lines) <= MOST_LINES and sum(map(len, lines)) <= LONGEST_LINES
+    ).__getitem__

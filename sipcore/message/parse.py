@@ -83,8 +83,6 @@ def _split(lines: list[str]) -> tuple[Headers, bool]:
     """
     headers: Headers = {}
     has_repeats = False
-    if len(lines) > MOST_FIELDS + 1:
-        raise BadMessage("too many header fields", 513)
     for row in lines[1:]:
         name, colon, value = row.partition(":")
         known = KNOWN.get(name)
@@ -101,6 +99,8 @@ def _split(lines: list[str]) -> tuple[Headers, bool]:
             has_repeats = True
         else:
             headers[known] = [value.strip(" \t")]
+    if len(lines) > MOST_FIELDS + 1:
+        raise BadMessage("too many header fields", 513)
     return headers, has_repeats
 
 

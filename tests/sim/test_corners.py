@@ -52,6 +52,20 @@ def test_an_invite_with_two_contacts_is_refused(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_a_call_id_that_is_no_utf_8_leaves_a_record_and_no_call(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            call_id = "用户".encode("gb18030").decode("utf-8", "surrogateescape")
+            talk, _ = await _talking(here, **{"Call-ID": [call_id]})
+            talk.hang_up()
+            await here.pass_time(40)
+            (cdr,) = here.cdrs()
+            assert (cdr.call_id, cdr.sip_status) == ("用户", 200)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
 def test_a_worker_lost_while_it_rings_refuses_the_call(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
