@@ -79,3 +79,10 @@ def test_within_one_journal_a_new_segment_takes_moves_along_until_the_end(tmp_pa
     newest = segments(tmp_path)[-1][1].read_bytes()
     assert b"moved" not in newest
     assert recover(tmp_path).open == ()
+
+
+def test_octets_that_are_no_utf_8_cost_no_record() -> None:
+    cdr = replace(answered_call(1), reason="\udcd3\udcc3 busy", call_id="a\udcff")
+    read = parse_line(to_line(Ended(cdr)))
+    assert isinstance(read, Ended)
+    assert (read.cdr.reason, read.cdr.call_id) == ("?? busy", "a?")

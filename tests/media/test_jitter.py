@@ -87,6 +87,23 @@ def test_a_worker_that_was_held_up_does_not_blame_the_network() -> None:
     assert bench.state("one")[1].sent_packets == 200
 
 
+@pytest.mark.parametrize("stall_s", [0.15, 0.45, 1.0, 3.0])
+def test_a_worker_that_stood_takes_what_waited_for_no_jitter(stall_s: float) -> None:
+    bench = opened()
+    bench.wire.most = 4  # of one socket in one look: what waited comes over many ticks
+    arrivals = talk(range(800))
+    stood = range(200, 200 + round(stall_s / 0.02))
+    play(bench, arrivals[: stood.start], 0.0)
+    for at, packet in arrivals[stood.start : stood.stop]:
+        bench.now = at
+        bench.wire.deliver(A, IN, packet)
+    play(bench, arrivals[stood.stop :])
+    state = bench.state("one")[0]
+    assert state.delay_ms == pytest.approx(LEAST_S * 1000, abs=3)
+    assert bench.state("one")[1].sent_packets == 800
+    assert bench.totals().overflowed == 0
+
+
 def test_duplicates_leave_once() -> None:
     once = talk(range(100))
     again = [(at + 0.003 * (number % 12), packet) for number, (at, packet) in enumerate(once)]

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sipcore.errors import MediaError
-from sipcore.media.control import FirstPacket, Lost, Open, Record
+from sipcore.media.control import FirstPacket, Lost, Open, Record, Recorded
+from sipcore.media.pool import MediaPool
 from sipcore.media.session import MediaSession
 from tests.media.house import A, B, C, House, port_of, sdp
+from tests.media.net import RELAY, seeded
 from tests.media.tape import read
 from tests.sim.loop import simulate
 
@@ -275,6 +278,46 @@ def test_many_calls_are_spread_over_the_workers_that_are_left() -> None:
         assert (carried(house), len(house.pool.ports)) == ([0, 0, 0], 50)
 
     in_house(test, how_many=3)
+
+
+def test_the_ports_of_a_call_of_nobody_are_free_when_its_worker_dies_too() -> None:
+    async def test(house: House) -> None:
+        with house.pool.session("one", house.events.append) as media:
+            await answered(house, media)
+            connects = house.workers.connects
+            after = MediaPool(RELAY, (10000, 10099), 60, house.clock, seeded(), connects)
+            await after.start()  # the next signalling process
+            assert len(after.ports) == 48
+            house.workers.kill(0)
+            await asyncio.sleep(0.1)
+            house.workers.revive(0)
+            assert await after.end_orphan("one") == []
+            assert len(after.ports) == 50
+            await after.stop()
+
+    in_house(test, how_many=1)
+
+
+def test_what_a_worker_told_of_a_recording_before_the_call_moved_is_not_its_end(
+    tmp_path: Path,
+) -> None:
+    async def test(house: House) -> None:
+        with house.pool.session("one", house.events.append) as media:
+            for_a, _ = await answered(house, media)
+            media.record(NAME, house.clock.wall_s())
+            house.speak((A, 4000), for_a)
+            house.pool.heard(Recorded("one", NAME, "of the first part", is_degraded=False))
+            house.workers.kill(0)
+            await asyncio.sleep(0.01)
+            house.clock.now += 1
+            house.speak((A, 4000), for_a, 1)
+            await media.finish()
+        recorded = await media.recorded()
+        assert recorded is not None
+        digest = sha256((tmp_path / NAME).read_bytes()).hexdigest()
+        assert (recorded.sha256, recorded.is_degraded) == (digest, True)
+
+    in_house(test, recordings=tmp_path)
 
 
 def test_a_recording_goes_on_in_the_same_file(tmp_path: Path) -> None:

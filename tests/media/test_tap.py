@@ -67,6 +67,20 @@ def listening(mode: Mode, wanted: tuple[Side, ...] = ("a", "b")) -> tuple[Bench,
     return bench, ear
 
 
+def test_a_late_packet_with_a_stamp_from_long_ago_is_shown_where_it_is_played() -> None:
+    bench, ear = listening("buffer")
+    for number in range(100):
+        if number != 50:
+            bench.bring(100 + number * 0.02, A, IN, rtp(number, number * 160 + (1 << 31)))
+        if number == 51:
+            bench.bring(100 + number * 0.02 + 0.001, A, IN, rtp(50, 50 * 160 + (1 << 30)))
+    bench.wait(1)
+    assert len(ear.shown) == 100
+    times = [play_at for *_, play_at in ear.shown]
+    assert times == sorted(times)
+    assert times[50] == pytest.approx(100 + 50 * 0.02 + 0.02, abs=0.02)
+
+
 def test_in_buffer_mode_sound_is_shown_on_an_exact_grid_of_its_timestamps() -> None:
     bench, ear = listening("buffer")
     for number in range(100):
