@@ -153,7 +153,7 @@ Show what is live in the running node:
   bindings       registered contacts of extensions
   transactions   SIP transactions
   trunks         carriers and customers' trunks, with calls now
-  media          RTP streams: addresses, packets, loss, jitter
+  media          RTP streams: addresses, mode, delay, loss, jitter, late
 
 examples:
   sipcore show calls
