@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -84,13 +83,8 @@ class Node:
 
     def __exit__(self, *_: object) -> None:
         """End by pid what was started; children end themselves when their supervisor is gone."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(STOP_S)
+        if self._process is not None:
+            proc.end(self._process, STOP_S)
         if self._log is not None:
             self._log.close()
 

@@ -1,6 +1,7 @@
 """What processes have cost so far, from /proc (proc(5)). Linux only."""
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -86,3 +87,15 @@ def cost(before: Reading, after: Reading, operations: float) -> dict[str, float]
     """Return CPU seconds per 1,000 operations of each process."""
     thousands = operations / 1000
     return {name: (after.cpu_s[name] - was) / thousands for name, was in before.cpu_s.items()}
+
+
+def end(process: subprocess.Popen[bytes], patience_s: float) -> None:
+    """End a process of ours by its pid: asked first, killed if it takes longer than that."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(patience_s)

@@ -4,7 +4,6 @@ Its own `b2bua_simple` with the log off: no digest, admission, media ports, jour
 """
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -60,13 +59,8 @@ class Sippy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(STOP_S)
+        if self._process is not None:
+            proc.end(self._process, STOP_S)
         if self._log is not None:
             self._log.close()
 

@@ -17,7 +17,7 @@ from sipcore.media.control import Recorded
 from sipcore.media.g711 import Samples
 
 SILENT_FRAMES = 2000  # the file may lag behind the call by 250 ms while nobody speaks
-MOST_BACK_FRAMES = 30 * wav.RATE
+MOST_BACK_FRAMES = 30 * wav.RATE  # sound that lies further back than the newest is not believed
 LONGEST_GAP_S = 60.0  # between two workers; more is a clock that was set
 
 

@@ -1,7 +1,7 @@
 """SIP over UDP: one socket, drained a batch at a time (RFC 3261 18).
 
 Read by add_reader rather than a stock transport: it works the same on asyncio and uvloop, and one
-wake-up may take many datagrams (libraries.md section 3 has the figures). Under load the socket is
+wake-up may take many datagrams. Under load the socket is
 polled every few milliseconds instead, as network cards do: a wake-up a datagram would cost more
 than the datagram.
 """
