@@ -297,19 +297,8 @@ class Endpoint:
         transaction = out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
         transport.send(out.data, flow, lost)
-        self._count_out(out)
-
-    def _count_out(self, out: Send) -> None:
-        data = out.data
-        status = int(data[8:11]) if data.startswith(b"SIP/") else 0
-        if out.transaction is not None:
-            method = out.transaction.method
-        elif status:
-            at = data.find(b"\r\nCSeq: ")
-            method = data[at + 8 : data.find(b"\r\n", at + 8)].rpartition(b" ")[2].decode()
-        else:
-            method = "ACK"
-        self._metrics.count_message("out", method, status)
+        status = int(out.data[8:11]) if out.data.startswith(b"SIP/") else 0
+        self._metrics.count_message("out", out.method, status)
 
     def _lost(self, transaction: Transaction) -> None:
         self._stack.fail(transaction, self._loop.time())

@@ -18,11 +18,12 @@ class User(Protocol):
         ...
 
 
-class Send(Struct):
-    """Bytes for the network. `transaction` is told if they cannot go."""
+class Send(Struct, gc=False):
+    """Bytes for the network. `transaction` is told if they cannot go. `method`: that of CSeq."""
 
     data: bytes
     flow: Flow
+    method: str
     transaction: Transaction | None = None
 
 

@@ -57,9 +57,16 @@ class Machine:
         }
 
     def feed(
-        self, transaction: Transaction, word: str, message: Request | Response | None, now: float
+        self,
+        transaction: Transaction,
+        word: str,
+        message: Request | Response | bytes | None,
+        now: float,
     ) -> bool:
-        """Let `word` happen to a transaction. False where its state has no row for it."""
+        """Let `word` happen to a transaction. False where its state has no row for it.
+
+        `message` came, or is the response that our user gives, as bytes.
+        """
         row = transaction.table.get((transaction.state, word))
         if row is None:
             self.absorbed[f"{transaction.state} {word}"] += 1
@@ -102,20 +109,27 @@ class Machine:
             self._set_retry(transaction, now)
         self.expect(transaction, now)
 
-    def _hand_on(self, transaction: Transaction, action: str, message: Request | Response) -> None:
-        if action == TELL:
+    def _hand_on(
+        self, transaction: Transaction, action: str, message: Request | Response | bytes
+    ) -> None:
+        if isinstance(message, bytes):
+            assert action == SEND
+            transaction.kept = message
+            self._send(transaction)
+        elif action == TELL:
             self._owner.tell(transaction, message)
-        elif action == SEND:
-            transaction.kept = message.to_bytes()
-            self._out.append(Send(transaction.kept, transaction.flow, transaction))
         else:
             assert action == SEND_ACK
             assert isinstance(message, Response)
             transaction.kept = ack_for(transaction.request, message).to_bytes()
-            self._out.append(Send(transaction.kept, transaction.flow))
+            self._out.append(Send(transaction.kept, transaction.flow, "ACK"))
+
+    def _send(self, transaction: Transaction) -> None:
+        method = transaction.method
+        self._out.append(Send(transaction.kept, transaction.flow, method, transaction))
 
     def _resend(self, transaction: Transaction, word: str, now: float) -> None:
-        self._out.append(Send(transaction.kept, transaction.flow, transaction))
+        self._send(transaction)
         if word != RETRY:
             self.repeats["in"] += 1
             return

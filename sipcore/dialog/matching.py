@@ -4,10 +4,12 @@ from one already sent: ACK and CANCEL."""
 import contextlib
 import zlib
 
+from msgspec.structs import replace
+
 from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Message, Request, Response, response_to
-from sipcore.message.values import Via, split_commas
+from sipcore.message.values import split_commas
 
 COOKIE = "z9hG4bK"
 
@@ -80,7 +82,7 @@ def stamp_via(request: Request, flow: Flow) -> None:
         params["received"] = flow.remote_address
     else:
         return
-    stamped = Via(via.transport, via.host, via.port, params).to_text()
+    stamped = replace(via, params=params).to_text()
     rows[0] = ", ".join([stamped, *split_commas(text)[1:]])
 
 

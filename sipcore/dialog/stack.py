@@ -39,6 +39,7 @@ from sipcore.dialog.tables import (
     word_of,
 )
 from sipcore.dialog.transaction import Timing, Transaction
+from sipcore.message.echo import echo_of, write_response
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import NO_REQUEST, Headers, Request, Response, response_to
 
@@ -167,18 +168,16 @@ class Stack:
         """Send a response. False where it is too late for it: a final one went before."""
         if transaction.is_answered:
             return False
-        response = response_to(transaction.request, status, transaction.tag)
-        if headers:
-            response.headers.update(headers)
-        response.body = body
+        assert transaction.echo is not None, "a request that came, not answered yet"
+        data = write_response(transaction.echo, status, headers, body)
         word = word_of(status, is_ours=True)
         if word != S1XX:
             self._unmerge(transaction)
             if transaction.is_invite:
                 self._conclude(transaction, word)
-        is_sent = self._machine.feed(transaction, word, response, now)
+        is_sent = self._machine.feed(transaction, word, data, now)
         if word != S1XX:  # what lingers is small
-            transaction.request = NO_REQUEST
+            transaction.request, transaction.echo = NO_REQUEST, None
             if word != S2XX or not transaction.is_invite:
                 transaction.user = None
         return is_sent
@@ -193,11 +192,10 @@ class Stack:
     ) -> None:
         """Answer without keeping anything (8.2.7). The tag is the same for repeats of a request."""
         if tag is None:
-            tag = f"{zlib.crc32(repr((self._mark, matching.server_key(request))).encode()):08x}"
-        response = response_to(request, status, tag)
-        if headers:
-            response.headers.update(headers)
-        self._out.append(Send(response.to_bytes(), matching.reply_flow(request, flow)))
+            said = f"{self._mark}{request.via.branch}{request.call_id}{request.cseq.number}"
+            tag = f"{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
+        data = write_response(echo_of(request, tag), status, headers)
+        self._out.append(Send(data, matching.reply_flow(request, flow), request.cseq.method))
 
     def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
         """Answer a request that validate() refused, as far as its fields can be copied.
@@ -206,7 +204,7 @@ class Stack:
         """
         response, back = matching.refusal_of(request, flow, status)
         response.reason = f"{response.reason} - {reason}"
-        self._out.append(Send(response.to_bytes(), back))
+        self._out.append(Send(response.to_bytes(), back, request.method))
 
     def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
         """Send a request that is no ACK; its replies name the transaction returned."""
@@ -230,7 +228,7 @@ class Stack:
         ack.headers["Via"] = [hop.via(f"{self._mark}{self._token(16)}")]
         data = ack.to_bytes()
         dialog.ack = (number, data, hop.flow)
-        self._out.append(Send(data, hop.flow))
+        self._out.append(Send(data, hop.flow, "ACK"))
 
     def cancel(self, transaction: Transaction, now: float, reason: str | None = None) -> None:
         """Cancel an INVITE of ours: at once, or when its first provisional comes (9.1)."""
@@ -302,7 +300,7 @@ class Stack:
             transaction.user = None
             return
         if message.status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
-            self._out.append(Send(*ack))
+            self._out.append(Send(*ack, "ACK"))
         else:
             dialog = self.dialogs.of_response(transaction, message)
             user, request = transaction.user, transaction.request
@@ -330,7 +328,7 @@ class Stack:
         else:
             self._servers.pop(transaction.key, None)
         transaction.dialogs = []
-        transaction.user = None
+        transaction.user = transaction.echo = None
         transaction.request = NO_REQUEST
 
     # Inside
@@ -340,8 +338,9 @@ class Stack:
         key = matching.server_key(request)
         reply = matching.reply_flow(request, flow)
         transaction = self._servers[key] = Transaction(table, key, request, reply, tag)
+        transaction.echo = echo_of(request, tag)
         if transaction.is_invite:
-            self._machine.feed(transaction, S1XX, response_to(request, 100), now)
+            self._machine.feed(transaction, S1XX, write_response(transaction.echo, 100), now)
         else:
             self._machine.expect(transaction, now)
         return transaction
@@ -349,7 +348,8 @@ class Stack:
     def _open_client(self, transaction: Transaction, now: float) -> Transaction:
         transaction.kept = transaction.request.to_bytes()
         self._clients[transaction.key] = transaction
-        self._out.append(Send(transaction.kept, transaction.flow, transaction))
+        method = transaction.method
+        self._out.append(Send(transaction.kept, transaction.flow, method, transaction))
         self._machine.repeat(transaction, now)
         return transaction
 

@@ -19,6 +19,7 @@ from sipcore.dialog.tables import (
     TRYING,
     Table,
 )
+from sipcore.message.echo import Echo
 from sipcore.message.flow import Flow
 from sipcore.message.message import NO_REQUEST, Request
 from sipcore.timers import Timer
@@ -43,12 +44,14 @@ class Timing(Struct, frozen=True):
 class Transaction:
     """State of one exchange. `user` is who asked for it, or who was told of it; never called here.
 
-    `request` is let go with the final response on the server side: what lingers is small.
+    `request` and `echo` are let go with the final response on the server side: what lingers is
+    small.
     """
 
     __slots__ = (
-        "ack_key", "cancel_reason", "cancelling", "deadline", "dialogs", "flow", "interval_s",
-        "kept", "key", "merge_key", "method", "request", "retry", "state", "table", "tag", "user",
+        "ack_key", "cancel_reason", "cancelling", "deadline", "dialogs", "echo", "flow",
+        "interval_s", "kept", "key", "merge_key", "method", "request", "retry", "state", "table",
+        "tag", "user",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +65,7 @@ class Transaction:
         self.tag = tag  # ours: of From in a request of ours, of To in an answer of ours
         self.state = FIRST_STATE[id(table)]
         self.kept = b""
+        self.echo: Echo | None = None  # of a request that came: what its answers repeat
         self.user: User | None = None
         self.interval_s = 0.0
         self.retry: Timer[tuple[Transaction, str]] | None = None

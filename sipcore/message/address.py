@@ -7,7 +7,7 @@ from msgspec import Struct
 from sipcore.errors import BadMessage
 from sipcore.message.memory import remembered
 from sipcore.message.uri import Uri
-from sipcore.message.values import Params, format_params, parse_params, quote, unquote
+from sipcore.message.values import TOKEN, Params, format_params, parse_params, quote, unquote
 
 # Possessive throughout: what has matched is never tried again, so hostile text costs its length.
 _NAME_ADDR = re.compile(r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>]*+))<([^<> \t]*+)>')
@@ -32,7 +32,6 @@ class Address(Struct, frozen=True, gc=False):
         return f"{name}<{self.uri}>{format_params(self.params)}"
 
 
-@remembered
 def parse_address(text: str) -> Address:
     """Read one address with its parameters. Raises BadMessage.
 
@@ -41,11 +40,13 @@ def parse_address(text: str) -> Address:
     """
     name_addr, bracket, rest = text.rpartition(">")
     if bracket and '"' not in rest:  # then what is before is the same in many dialogs
-        display, uri = _parse_name_addr(name_addr + bracket)
+        display, uri = _parse_name_addr(name_addr)
+        if rest.startswith(";tag=") and TOKEN.fullmatch(rest, 5):  # as it is nearly always
+            return Address(uri, display, {"tag": rest[5:]})
         return Address(uri, display, parse_params(rest) if rest else {})
     match = _NAME_ADDR.match(text)
     if match is not None:
-        display, uri = _parse_name_addr(match[0])
+        display, uri = _parse_name_addr(match[0][:-1])
         rest = text[match.end() :]
         return Address(uri, display, parse_params(rest) if rest else {})
     bare, semicolon, rest = text.strip(" \t").partition(";")
@@ -57,8 +58,8 @@ def parse_address(text: str) -> Address:
 
 @remembered
 def _parse_name_addr(text: str) -> tuple[str, Uri]:
-    """Read display name and URI of what ends with the bracket."""
-    match = _NAME_ADDR.fullmatch(text)
+    """Read display name and URI of what stands before the closing bracket."""
+    match = _NAME_ADDR.fullmatch(f"{text}>")
     if match is None:
         raise BadMessage("broken URI")
     quoted, bare, uri = match.groups()

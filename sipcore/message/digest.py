@@ -1,6 +1,6 @@
 """Digest authentication (RFC 2617, 7616, 8760): credentials, challenges, nonces. Pure.
 
-A nonce carries its own time and an HMAC over time and source address, so that nothing is stored for
+A nonce carries its own time and a MAC over time and source address, so that nothing is stored for
 a challenge; a bounded table keeps the nonce counts seen, and what it has forgotten is stale.
 """
 
@@ -24,6 +24,13 @@ _FIELD = re.compile(
 )
 _FIELDS = re.compile(rf"[ \t]*+(?:{_FIELD.pattern})*+")
 
+_QUOTED = r'="([^"\\]*+)"'
+_USUAL = re.compile(  # every field known and in its usual form, as nearly all are: read in one step
+    rf"(?:(?:username{_QUOTED}|realm{_QUOTED}|nonce{_QUOTED}|uri{_QUOTED}|response{_QUOTED}"
+    r"|algorithm=([A-Za-z0-9-]++)|qop=([a-z-]++)|nc=([0-9A-Fa-f]++)"
+    rf'|cnonce{_QUOTED}|opaque="[^"\\]*+")(?:,[ \t]*+|$))++'
+)
+
 
 class Credentials(Struct, frozen=True, gc=False):
     """What Authorization or Proxy-Authorization says. Empty strings stand for what is missing."""
@@ -44,6 +51,12 @@ def parse_credentials(text: str) -> Credentials | None:
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "digest":
         return None
+    if (usual := _USUAL.fullmatch(rest)) is not None:
+        username, realm, nonce, uri, response, algorithm, qop, nc, cnonce = usual.groups("")
+        algorithm = algorithm.upper() or "MD5"
+        return Credentials(
+            username, realm, nonce, uri, response, algorithm, qop.lower(), nc, cnonce
+        )
     if _FIELDS.fullmatch(rest) is None:
         raise BadMessage("broken credentials")
     found = {
@@ -83,14 +96,16 @@ class Nonces:
     """Makes and checks nonces. `key` is secret to the node; `most` nonces are remembered in use."""
 
     def __init__(self, key: bytes, valid_s: float = 300.0, most: int = 100_000) -> None:
-        self._key = key
+        self._key = key[
+            :64
+        ]  # BLAKE2b's longest (RFC 7693): a MAC in one step, 3 times as fast as HMAC
         self._valid_s = valid_s
         self._most = most
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._forgotten_until = 0  # an unknown nonce made before this may have been used already
 
     def make(self, source: str, now: float, salt: str) -> str:
-        """Return a nonce for a source address: time, salt, HMAC."""
+        """Return a nonce for a source address: time, salt, MAC."""
         head = f"{int(now):08x}{salt[:8]:0<8}"
         return head + self._mac(head, source)
 
@@ -124,7 +139,7 @@ class Nonces:
 
     def _mac(self, head: str, source: str) -> str:
         said = f"{head}{source}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._key, said, "sha256").hex()[:32]
+        return hashlib.blake2b(said, key=self._key, digest_size=16).hexdigest()
 
 
 def challenge(algorithm: str, realm: str, nonce: str, *, is_stale: bool = False) -> str:

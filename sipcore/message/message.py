@@ -22,15 +22,14 @@ class Message:
 
     __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "has_repeats", "headers")
 
-    def __init__(self, headers: Headers, body: bytes = b"") -> None:
-        self.headers = headers
-        self.body = body
-        self.has_repeats = True  # a field may stand several times: parse knows, others need not
-        self._via: Via | None = None
-        self._from: Address | None = None
-        self._to: Address | None = None
-        self._contact: Address | None = None
-        self._cseq: CSeq | None = None
+    headers: Headers
+    body: bytes
+    has_repeats: bool  # a field may stand several times: parse knows, others need not
+    _via: Via | None
+    _from: Address | None
+    _to: Address | None
+    _contact: Address | None
+    _cseq: CSeq | None
 
     def first(self, name: str) -> str | None:
         """Return the first value of a field, or None."""
@@ -115,7 +114,7 @@ class Message:
         return values[0]
 
     def _start_line(self) -> str:
-        raise AssertionError("a message is a request or a response")
+        raise NotImplementedError
 
     def to_bytes(self) -> bytes:
         """Write the message; Content-Length is counted here (RFC 3261 20.14)."""
@@ -145,7 +144,13 @@ class Request(Message):
     def __init__(
         self, method: str, uri: str, headers: Headers, body: bytes = b"", version: str = "SIP/2.0"
     ) -> None:
-        super().__init__(headers, body)
+        # All fields here, not in Message: one is made for each message that comes or goes.
+        self.headers = headers
+        self.body = body
+        self.has_repeats = True
+        self._via = None
+        self._from = self._to = self._contact = None
+        self._cseq = None
         self.method = method
         self.uri = uri
         self.version = version
@@ -165,7 +170,12 @@ class Response(Message):
     def __init__(
         self, status: int, headers: Headers, body: bytes = b"", reason: str | None = None
     ) -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
+        self.has_repeats = True
+        self._via = None
+        self._from = self._to = self._contact = None
+        self._cseq = None
         self.status = status
         self.reason = reason_of(status) if reason is None else reason
 

@@ -6,8 +6,11 @@ split get nothing.
 
 import re
 
+from msgspec import Struct
+
 from sipcore.errors import BadMessage
 from sipcore.message.headers import KNOWN, METHODS, SINGLE, canonical
+from sipcore.message.memory import remembered
 from sipcore.message.message import Headers, Message, Request, Response
 from sipcore.message.uri import Uri
 from sipcore.message.values import TOKEN
@@ -18,7 +21,6 @@ MOST_FIELDS = 256
 MOST_MAX_FORWARDS = 255
 
 _STATUS_LINE = re.compile(r"SIP/2\.0 +([0-9]+)(?: (.*))?", re.IGNORECASE)
-_STATUSES = frozenset(map(str, range(100, 700)))
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
 _BLANKS = (" ", "\t")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
@@ -36,44 +38,63 @@ def parse(data: bytes) -> Request | Response:
         raise BadMessage("head too large", 513)
     if not blank and not head.endswith(b"\r\n"):  # RFC 4475 3.1.2.15 forgets the empty line
         raise BadMessage("no empty line after the head")
-    text = head.decode("utf-8", "surrogateescape")
-    lines = text.removesuffix("\r\n").split("\r\n")
-    _refuse_controls(text)
+    text = head.decode("utf-8", "surrogateescape").removesuffix("\r\n")
+    lines = text.split("\r\n")
+    _refuse_controls(text, len(lines) - 1)
     headers, has_repeats = _split(lines)
-    message = _start(lines[0], headers)
-    message.has_repeats = has_repeats
-    message.body = _cut(message.headers, body)
-    return message
+    start = _start(lines[0])
+    body = _cut(headers, body)
+    if isinstance(start, _RequestLine):
+        request = Request(start.method, start.uri, headers, body, start.version)
+        request.has_repeats = has_repeats
+        return request
+    response = Response(start.status, headers, body, start.reason)
+    response.has_repeats = has_repeats
+    return response
 
 
-def _refuse_controls(text: str) -> None:
+def _refuse_controls(text: str, ends: int) -> None:
     """Refuse what others may take for the end of a line or of a text: a bare CR, LF or NUL.
 
-    NUL may stand escaped in a quoted-string (RFC 3261 25.1; RFC 4475 intmeth).
+    `ends` lines end as they must. NUL may stand escaped in a quoted-string (RFC 3261 25.1; RFC 4475
+    intmeth).
     """
-    ends = text.count("\r\n")
     if text.count("\r") != ends or text.count("\n") != ends:
         raise BadMessage("bare CR or LF in the head")
     if "\0" in text and text.count("\0") != text.count("\\\0"):
         raise BadMessage("zero byte in the head")
 
 
-def _start(line: str, headers: Headers) -> Request | Response:
+class _RequestLine(Struct, frozen=True, gc=False):
+    """RFC 3261 7.1."""
+
+    method: str
+    uri: str
+    version: str
+
+
+class _StatusLine(Struct, frozen=True, gc=False):
+    """RFC 3261 7.2."""
+
+    status: int
+    reason: str
+
+
+@remembered
+def _start(line: str) -> _RequestLine | _StatusLine:
     """Tell request from response. A request's faults are left to validate."""
-    if line.startswith("SIP/2.0 ") and line[8:12].endswith(" ") and line[8:11] in _STATUSES:
-        return Response(int(line[8:11]), headers, reason=line[12:])  # as nearly all are
     if line[:4].upper() == "SIP/" and (match := _STATUS_LINE.fullmatch(line)) is not None:
         status = int(match[1]) if len(match[1]) == 3 else 0
         if not 100 <= status <= 699:
             raise BadMessage("status out of range")
-        return Response(status, headers, reason=match[2] or "")
+        return _StatusLine(status, match[2] or "")
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
     if method not in METHODS and not TOKEN.fullmatch(method):
         raise BadMessage("neither a request line nor a status line")
     if version != "SIP/2.0" and not _VERSION.fullmatch(version):
         uri, version = rest, ""
-    return Request(method, uri, headers, version=version)
+    return _RequestLine(method, uri, version)
 
 
 def _split(lines: list[str]) -> tuple[Headers, bool]:
@@ -113,6 +134,9 @@ def _cut(headers: Headers, body: bytes) -> bytes:
     if lengths is None:
         return body
     length = lengths[0]
+    if length == "0" and len(lengths) == 1:
+        del headers["Content-Length"]
+        return b""
     is_number = length.isascii() and length.isdigit() and len(length) <= 9
     if len(lengths) > 1 or not is_number or int(length) > len(body):
         return b""

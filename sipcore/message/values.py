@@ -19,6 +19,7 @@ _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+"
     r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*"
 )
+_USUAL_VIA_PARAMS = re.compile(r"branch=([A-Za-z0-9.!%*_+`'~-]++);rport")
 
 Params = dict[str, str | None]
 
@@ -129,15 +130,11 @@ class Via(Struct, frozen=True, gc=False):
     host: str
     port: int | None
     params: Params
+    sent_by: str  # host and port as transactions are matched on (RFC 3261 17.2.3)
 
     @property
     def branch(self) -> str:
         return self.params.get("branch") or ""
-
-    @property
-    def sent_by(self) -> str:
-        """Host and port as transactions are matched on (RFC 3261 17.2.3)."""
-        return f"{self.host.lower()}:{self.port or 5060}"
 
     def to_text(self) -> str:
         port = "" if self.port is None else f":{self.port}"
@@ -147,17 +144,22 @@ class Via(Struct, frozen=True, gc=False):
 def parse_via(text: str) -> Via:
     """Read one Via value. Raises BadMessage."""
     before, semicolon, after = text.partition(";")
-    transport, host, port = _parse_sent_by(before)
-    return Via(transport, host, port, parse_params(semicolon + after) if semicolon else {})
+    transport, host, port, sent_by = _parse_sent_by(before)
+    usual = _USUAL_VIA_PARAMS.fullmatch(after)
+    if usual is not None:
+        return Via(transport, host, port, {"branch": usual[1], "rport": None}, sent_by)
+    params = parse_params(semicolon + after) if semicolon else {}
+    return Via(transport, host, port, params, sent_by)
 
 
 @remembered
-def _parse_sent_by(text: str) -> tuple[str, str, int | None]:
-    """Read transport, host and port: what stands before the parameters."""
+def _parse_sent_by(text: str) -> tuple[str, str, int | None, str]:
+    """Read transport, host, port and both as one: what stands before the parameters."""
     match = _VIA.fullmatch(text)
     if match is None:
         raise BadMessage("broken Via")
     transport, host, port = match.groups()
     if port is not None and not 0 < int(port) < 65536:
         raise BadMessage("Via port out of range")
-    return transport.upper(), host, int(port) if port else None
+    number = int(port) if port else None
+    return transport.upper(), host, number, f"{host.lower()}:{number or 5060}"

@@ -61,7 +61,9 @@ other_uris = st.builds(
 uris = st.one_of(sip_uris, tel_uris, other_uris)
 addresses = st.builds(Address, uri=uris, display=st.one_of(lines, foreign), params=params)
 vias = st.builds(
-    Via,
+    lambda transport, host, port, params: Via(
+        transport, host, port, params, f"{host.lower()}:{port or 5060}"
+    ),
     transport=st.sampled_from(["UDP", "TCP", "TLS", "WS"]),
     host=hosts,
     port=ports,

@@ -141,7 +141,9 @@ def test_a_cseq_is_a_number_and_a_method() -> None:
 
 def test_a_via_has_its_parts() -> None:
     via = parse_via("SIP / 2.0 / udp  Host.Example : 5070 ;branch=z9hG4bKa;rport")
-    assert via == Via("UDP", "Host.Example", 5070, {"branch": "z9hG4bKa", "rport": None})
+    assert via == Via(
+        "UDP", "Host.Example", 5070, {"branch": "z9hG4bKa", "rport": None}, "host.example:5070"
+    )
     assert (via.branch, via.sent_by) == ("z9hG4bKa", "host.example:5070")
     bare = parse_via("SIP/2.0/TCP [2001:db8::1]")
     assert (bare.branch, bare.sent_by, bare.port) == ("", "[2001:db8::1]:5060", None)
