@@ -28,15 +28,36 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     hotline: Annotated[str, Meta(pattern="^[0-9]{3,15}$")] = "10088"
 
 
+class KeyPair(Struct, frozen=True, forbid_unknown_fields=True):
+    certificate: str
+    key: str
+
+
 class Listen(Struct, frozen=True, forbid_unknown_fields=True):
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls", "ws", "wss"] = "udp"
     address: str = "127.0.0.1"
     port: Port = 5060
     advertise: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    certificates: tuple[KeyPair, ...] = ()
+    client_ca: str | None = None
+    origins: tuple[str, ...] = ()
+
+    @property
+    def is_secure(self) -> bool:
+        return self.transport in ("tls", "wss")
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Certificate and key files; the first are for clients that name no other server."""
+        first = [(self.certificate, self.key)] if self.certificate and self.key else []
+        return [*first, *((one.certificate, one.key) for one in self.certificates)]
 
 
 class Sip(Struct, frozen=True, forbid_unknown_fields=True):
     digest: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
+    tls_ca: str | None = None
 
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,6 +147,7 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("no address to listen on - at `$.listen`")
     if not config.sip.digest:
         faults.append("no digest algorithm - at `$.sip.digest`")
+    faults += [fault for at, one in enumerate(config.listen) for fault in _of_listen(one, at)]
     places = [(one.transport, one.address, one.port) for one in config.listen]
     faults += [
         f"{transport} {address}:{port} stands twice - at `$.listen`"
@@ -133,4 +155,16 @@ def _contradictions(config: Config) -> list[str]:
             {place for place in places if places.count(place) > 1}
         )
     ]
+    return faults
+
+
+def _of_listen(one: Listen, at: int) -> list[str]:
+    faults = []
+    where = f"at `$.listen[{at}]`"
+    if one.is_secure and not (one.certificate and one.key):
+        faults.append(f"{one.transport} needs a certificate and its key - {where}")
+    if not one.is_secure and (one.certificate or one.key or one.certificates or one.client_ca):
+        faults.append(f"{one.transport} has no use for certificates - {where}")
+    if one.origins and one.transport not in ("ws", "wss"):
+        faults.append(f"origins are of ws and wss, not of {one.transport} - {where}")
     return faults

@@ -22,6 +22,7 @@ from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
 from sipcore.transport.base import Transport, ignore
 from sipcore.transport.resolve import Place, Resolver
+from sipcore.transport.stream import StreamTransport
 
 MOST_SOURCES = 10_000
 WILDCARDS = ("0.0.0.0", "::")
@@ -61,9 +62,8 @@ class Endpoint:
 
     def close(self) -> None:
         """Close all transports and stop the timer."""
-        for transports in self._transports.values():
-            for transport in transports:
-                transport.close()
+        for transport in self.transports():
+            transport.close()
         self._transports = {}
         if self._timer is not None:
             self._timer.cancel()
@@ -199,6 +199,21 @@ class Endpoint:
             hop = self._backs[flow] = Hop(flow, self._sent_by(flow))
         return hop
 
+    def vouch(self, flow: Flow) -> None:
+        """Let the connection of a flow stay: it carries a registration, or a peer's calls."""
+        if flow.connection and isinstance(one := self._transport_of(flow), StreamTransport):
+            one.vouch(flow.connection)
+
+    def names_of(self, flow: Flow) -> tuple[str, ...]:
+        """Return the domains that a flow's peer has proven by a TLS certificate (RFC 5922)."""
+        if flow.connection and isinstance(one := self._transport_of(flow), StreamTransport):
+            return one.names_of(flow.connection)
+        return ()
+
+    def transports(self) -> list[Transport]:
+        """Return every listening address."""
+        return [one for of_name in self._transports.values() for one in of_name]
+
     def _hop(self, place: Place) -> Hop | None:
         hop = self._hops.get(place)
         if hop is None:
@@ -206,7 +221,8 @@ class Endpoint:
             if transport is None:
                 return None
             local = self._local_address(transport.address, place.address)
-            flow = Flow(place.transport, local, transport.port, place.address, place.port)
+            to = (place.address, place.port)
+            flow = Flow(place.transport, local, transport.port, *to, domain=place.domain)
             hop = Hop(flow, self._sent_by(flow))
             if len(self._hops) >= MOST_SOURCES:
                 self._hops.clear()
@@ -291,7 +307,7 @@ class Endpoint:
         flow = out.flow
         transport = self._transport_of(flow)
         if transport is None:  # it came to an address that we no longer listen on
-            place = Place(flow.transport, flow.remote_address, flow.remote_port)
+            place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
             if (transport := self._transport_to(place)) is None:
                 return
         transaction = out.transaction

@@ -26,6 +26,7 @@ from sipcore.node import Node, Parts
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.stream import StreamTransport
+from sipcore.transport.tls import Tls
 from sipcore.transport.udp import UdpTransport
 from sipcore.views import Views
 
@@ -129,10 +130,18 @@ class SignallingProcess:
             sock = socket.socket(family, kind, fileno=one.fd)
             if one.transport == "udp":
                 node.listen(UdpTransport(loop, sock, node.endpoint.receive_all), one.advertise)
+            elif one.transport in ("ws", "wss"):
+                raise CannotStart(f"{one.transport} is to come")
             else:
-                stream = StreamTransport(loop, sock, node.endpoint.receive)
+                stream = StreamTransport(loop, sock, node.endpoint.receive, self._tls(one))
                 await stream.start()
                 node.listen(stream, one.advertise)
+
+    def _tls(self, one: ListenSocket) -> Tls | None:
+        """Load the certificates of a listening address. Raises CannotStart."""
+        if not one.is_secure:
+            return None
+        return Tls(one.pairs, one.client_ca or "", self._settings.config.sip.tls_ca or "")
 
     async def _end(self, node: Node, drain_s: float) -> None:
         """Drain; a second signal ends at once."""

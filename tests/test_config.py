@@ -63,7 +63,10 @@ def test_values_take_the_place_of_defaults() -> None:
             "Expected `str` matching regex '^[0-9]{3,15}$' - at `$.node.hotline`",
         ),
         ("[node]\nlanguage = 'fr'", "Invalid enum value 'fr' - at `$.node.language`"),
-        ("[[listen]]\ntransport = 'tls'", "Invalid enum value 'tls' - at `$.listen[0].transport`"),
+        (
+            "[[listen]]\ntransport = 'dtls'",
+            "Invalid enum value 'dtls' - at `$.listen[0].transport`",
+        ),
         ("[[listen]]\nport = 0", "Expected `int` >= 1 - at `$.listen[0].port`"),
         ("[[listen]]\nport = 65536", "Expected `int` <= 65535 - at `$.listen[0].port`"),
         ("[sip]\ndigest = ['MD4']", "Invalid enum value 'MD4' - at `$.sip.digest[0]`"),
@@ -100,6 +103,12 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
         ("[sip]\ndigest = []", "no digest algorithm - at `$.sip.digest`"),
         ("[[listen]]\nport = 5070\n[[listen]]\nport = 5070",
          "udp 127.0.0.1:5070 stands twice - at `$.listen`"),
+        ("[[listen]]\ntransport = 'tls'\ncertificate = 'cert.pem'",
+         "tls needs a certificate and its key - at `$.listen[0]`"),
+        ("[[listen]]\n[[listen]]\ntransport = 'tcp'\nkey = 'key.pem'",
+         "tcp has no use for certificates - at `$.listen[1]`"),
+        ("[[listen]]\norigins = ['https://phone.example']",
+         "origins are of ws and wss, not of udp - at `$.listen[0]`"),
         ('[media]\naddress = "0.0.0.0"',
          "media.address: phones are told this address, so it must be one of this machine's own, not"
          " 0.0.0.0 - at `$.media.address`"),
@@ -107,6 +116,15 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
 )  # fmt: skip
 def test_a_contradiction_is_refused_with_its_reason(text: str, said: str) -> None:
     assert faults(text) == [said]
+
+
+def test_a_tls_address_has_its_certificates_in_order() -> None:
+    (one,) = parse_config(
+        "[[listen]]\ntransport = 'tls'\ncertificate = 'a.pem'\nkey = 'a.key'\n"
+        "certificates = [{certificate = 'b.pem', key = 'b.key'}]\nclient_ca = 'ca.pem'\n"
+    ).listen
+    assert one.pairs == [("a.pem", "a.key"), ("b.pem", "b.key")]
+    assert one.is_secure
 
 
 def test_the_most_calls_that_the_ports_allow_are_allowed() -> None:

@@ -108,6 +108,7 @@ class Front:
                 metrics.count_wrong_credentials("REGISTER")
             endpoint.reply_statelessly(request, flow, 401, who.headers)
             return
+        endpoint.vouch(flow)
         verdict = self._registrar.register(who, request, flow)
         metrics.count_registration(verdict.result)
         transaction = endpoint.accept(request, flow)
@@ -126,6 +127,7 @@ class Front:
                 desk.metrics.count_wrong_credentials("INVITE")
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
+        desk.endpoint.vouch(flow)
         if dialled not in EMERGENCY and not self._invites.take(desk.loop.time()):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})

@@ -72,7 +72,7 @@ def invite(call: "Call", permit: Permit, way: Way, offer: bytes) -> Request:
         "To": [to.to_text()],
         "Call-ID": [ids.token(32)],
         "CSeq": ["1 INVITE"],
-        "Contact": [hop.contact()],
+        "Contact": [hop.contact(scheme=called.scheme)],
         "Allow": [ALLOW],
     }
     if way.caller:

@@ -42,6 +42,7 @@ class Leg:
         self.awaits_ack = False  # somebody waits for what an ACK carries
         self._notify = notify
         self._contact_user = contact_user
+        self._scheme = "sip"  # of our Contact (RFC 3261 12.1.1)
         self._is_unacked = False
         self._bye_owed: Headers | None = None
         self.kept_at: tuple[str, Flow] | None = None  # where the journal has its peer
@@ -82,7 +83,9 @@ class Leg:
         assert self.dialog is not None
         hop = self._hop(self.dialog)
         extra: Headers = (
-            {"Contact": [hop.contact(self._contact_user)]} if method == "INVITE" else {}
+            {"Contact": [hop.contact(self._contact_user, self._scheme)]}
+            if method == "INVITE"
+            else {}
         )
         request = self.dialog.request(method, extra | (headers or {}), body)
         return self.endpoint.request(request, hop, self)
@@ -128,7 +131,7 @@ class Leg:
             self.endpoint.end(self.dialog)
 
     def _about_us(self, flow: Flow) -> Headers:
-        contact = self.endpoint.hop_by(flow).contact(self._contact_user)
+        contact = self.endpoint.hop_by(flow).contact(self._contact_user, self._scheme)
         return {"Contact": [contact], "Allow": [ALLOW]}
 
     def _late_reply(self, event: Reply) -> None:
@@ -158,8 +161,9 @@ class CallerLeg(Leg):
     side: Side = "a"
 
     def __init__(self, endpoint: Endpoint, notify: Notify, request: Request, flow: Flow) -> None:
-        user = Uri.parse(request.uri).user or ""
-        super().__init__(endpoint, notify, user, flow.remote_address)
+        uri = Uri.parse(request.uri)
+        super().__init__(endpoint, notify, uri.user or "", flow.remote_address)
+        self._scheme = uri.scheme
         self.invite = request
         self.transaction = endpoint.accept(request, flow, self)
         self.dialog = endpoint.open_dialog(self.transaction)
@@ -190,6 +194,7 @@ class CalleeLeg(Leg):
         self, endpoint: Endpoint, notify: Notify, request: Request, hop: Hop, who: str
     ) -> None:
         super().__init__(endpoint, notify, "", hop.flow.remote_address)
+        self._scheme = Uri.parse(request.uri).scheme
         self.who = who
         self.is_heard = False  # something has come back
         self.transaction = endpoint.request(request, hop, self)

@@ -2,19 +2,35 @@
 
 from msgspec import Struct
 
+# RFC 7118 5.2: a URI says ws, whether TLS lies beneath it or not.
+_PARAMETERS = {
+    "udp": "",
+    "tcp": ";transport=tcp",
+    "tls": ";transport=tls",
+    "ws": ";transport=ws",
+    "wss": ";transport=ws",
+}
+
 
 class Flow(Struct, frozen=True, gc=False):
     """Transport, both ends, and for a stream which connection it is.
 
-    `connection` is 0 for datagrams and for a stream that has not been opened yet.
+    `connection` is 0 for datagrams and for a stream that has not been opened yet. `domain` is what
+    the peer's certificate must prove on a TLS connection that we open (RFC 5922).
     """
 
-    transport: str  # "udp" | "tcp"
+    transport: str  # "udp" | "tcp" | "tls" | "ws" | "wss"
     local_address: str
     local_port: int
     remote_address: str
     remote_port: int
     connection: int = 0
+    domain: str = ""
+
+    @property
+    def is_secure(self) -> bool:
+        """True on TLS: a sips: URI may be spoken of here."""
+        return self.transport in ("tls", "wss")
 
     @property
     def is_reliable(self) -> bool:
@@ -35,11 +51,13 @@ class Hop(Struct, frozen=True, gc=False):
         """Write our Via; rport asks for symmetric answers (RFC 3581 3)."""
         return f"SIP/2.0/{self.flow.transport.upper()} {self.sent_by};branch={branch};rport"
 
-    def contact(self, user: str | None = None) -> str:
-        """Write our Contact as seen over this hop."""
+    def contact(self, user: str | None = None, scheme: str = "sip") -> str:
+        """Write our Contact as seen over this hop; sips: only where the hop itself is TLS."""
         at = f"{user}@" if user else ""
-        transport = "" if self.flow.transport == "udp" else f";transport={self.flow.transport}"
-        return f"<sip:{at}{self.sent_by}{transport}>"
+        if scheme == "sips" and self.flow.is_secure:
+            transport = ";transport=ws" if self.flow.transport == "wss" else ""
+            return f"<sips:{at}{self.sent_by}{transport}>"
+        return f"<sip:{at}{self.sent_by}{_PARAMETERS[self.flow.transport]}>"
 
 
 def host_port(address: str, port: int) -> str:

@@ -21,6 +21,11 @@ class Framer:
         self._searched = 0
         self._size = 0  # of the message whose head is whole; 0 before that
 
+    @property
+    def is_within(self) -> bool:
+        """True while an unfinished message waits for the rest of it."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take what came; return the whole messages, PING for each double CRLF between them.
 

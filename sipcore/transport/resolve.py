@@ -17,11 +17,12 @@ MOST_NAMES = 10_000
 
 
 class Place(Struct, frozen=True):
-    """Transport, address and port."""
+    """Transport, address and port. `domain`: what a certificate must prove there (RFC 5922)."""
 
     transport: str
     address: str
     port: int
+    domain: str = ""
 
 
 class Resolver:
@@ -32,8 +33,14 @@ class Resolver:
         self._cache: dict[str, tuple[float, str | None]] = {}
 
     def at_once(self, uri: Uri) -> Place | None:
-        """Return the place of a URI with an address for a host, or with a name seen lately."""
+        """Return the place of a URI with an address for a host, or with a name seen lately.
+
+        None for WebSockets: their clients are reached down their own connection alone.
+        """
         if uri.scheme not in ("sip", "sips") or not uri.host:
+            return None
+        transport = transport_of(uri)
+        if transport in ("ws", "wss"):
             return None
         address = uri.params.get("maddr") or uri.address
         if not _is_address(address):
@@ -41,13 +48,17 @@ class Resolver:
             if cached is None or self._loop.time() > cached_at + CACHE_S:
                 return None
             address = cached
-        return Place(uri.transport or "udp", address, uri.port or 5060)
+        if transport == "tls":
+            return Place("tls", address, uri.port or 5061, uri.address.lower())
+        return Place(transport, address, uri.port or 5060)
 
     async def resolve(self, uri: Uri) -> Place | None:
         """Return the place of a URI, None where its name leads nowhere."""
         place = self.at_once(uri)
         if place is not None or uri.scheme not in ("sip", "sips") or not uri.host:
             return place
+        if transport_of(uri) in ("ws", "wss"):
+            return None
         name = (uri.params.get("maddr") or uri.host).lower()
         cached_at, _ = self._cache.get(name, (-CACHE_S, None))
         if self._loop.time() > cached_at + CACHE_S:
@@ -62,6 +73,14 @@ class Resolver:
         except OSError:
             return None
         return str(found[0][4][0]) if found else None
+
+
+def transport_of(uri: Uri) -> str:
+    """Return the transport that a SIP URI asks for; with sips: TLS lies beneath it (26.2.2)."""
+    named = uri.transport
+    if uri.scheme == "sips":
+        return "wss" if named == "ws" else "tls"
+    return named or "udp"
 
 
 @lru_cache(4096)

@@ -1,106 +1,73 @@
-"""SIP over TCP: connections accepted and opened, reused for everything towards the same peer
-(RFC 3261 18, RFC 5923), cut into messages, ended when they break the framing or stay unread."""
+"""SIP over TCP and TLS: connections accepted and opened, reused for everything towards the same
+peer (RFC 3261 18, RFC 5923). How one of them behaves is connection.py's."""
 
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Coroutine
 from itertools import count
-from typing import cast
+from typing import Any
 
-from sipcore.errors import BadMessage
 from sipcore.log import logger
 from sipcore.message.flow import Flow
-from sipcore.message.framing import PING, PONG, Framer
 from sipcore.transport.base import Lost, Receive
+from sipcore.transport.connection import HANDSHAKE, LIMIT, Connection
+from sipcore.transport.tls import Tls
 
 MOST_CONNECTIONS = 20_000
+MOST_STRANGERS = 5_000  # of these, connections that nobody has vouched for yet
 MOST_OF_ONE_SOURCE = 1_000
-MOST_UNREAD_BYTES = 1 << 20  # a peer that does not read loses its connection, not our memory
 MOST_WAITING = 1_000  # messages for one connection that is being opened
+MOST_AT_ONCE = 64  # connections accepted in a row
+BACKLOG = 1024
 CONNECT_S = 8.0
+HANDSHAKE_S = 8.0
+LOOK_S = 5.0
+FULL_S = 1.0  # without a free file descriptor
 
 _log = logger(__name__)
 
-
-class _Connection(asyncio.Protocol):
-    """One connection: bytes in, whole messages up."""
-
-    def __init__(self, owner: "StreamTransport", number: int) -> None:
-        self.owner = owner
-        self.number = number
-        self.flow: Flow | None = None
-        self._framer = Framer()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        mine = self._transport = cast(asyncio.Transport, transport)  # uvloop's own kind of it
-        local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        if local is None or remote is None:  # gone before it was accepted
-            mine.abort()
-            return
-        self.flow = Flow("tcp", local[0], local[1], remote[0], remote[1], self.number)
-        if not self.owner.admit(self, self.flow):
-            mine.abort()
-
-    def data_received(self, data: bytes) -> None:
-        flow = self.flow
-        if flow is None:
-            return
-        try:
-            messages = self._framer.feed(data)
-        except BadMessage as fault:
-            _log.info("tcp from=%s closed: %s", flow, fault)
-            self.abort()
-            return
-        for message in messages:
-            if message == PING:
-                self.write(PONG)
-            else:
-                self.owner.receive(message, flow)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.owner.forget(self)
-
-    def write(self, data: bytes) -> bool:
-        """Queue bytes; False where the connection is going or its peer does not read."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return False
-        if transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
-            _log.warning("tcp to=%s closed: peer does not read", self.flow)
-            transport.abort()
-            return False
-        transport.write(data)
-        return True
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+Remote = tuple[str, int, str]  # address, port, domain
 
 
 class StreamTransport:
-    """One listening TCP address and every connection that belongs to it."""
+    """One listening TCP or TLS address and every connection that belongs to it.
 
-    name = "tcp"
+    Limits are kept before a handshake begins: what is accepted counts, whatever becomes of it.
+    """
+
     _numbers = count(1)  # of the process: a flow's connection is one listening address's alone
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: Receive
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        receive: Receive,
+        tls: Tls | None = None,
     ) -> None:
+        self.name = "tcp" if tls is None else "tls"
+        self.now = loop.time
+        self.receive = receive
+        self.tls = tls
+        self.address, self.port = sock.getsockname()[:2]
+        self.ended: Counter[str] = Counter()  # by us, by reason
         self._loop = loop
         self._socket = sock
-        self.receive = receive
-        self.address, self.port = sock.getsockname()[:2]
-        self._connections: dict[int, _Connection] = {}
-        self._by_remote: dict[tuple[str, int], _Connection] = {}
+        self._connections: dict[int, Connection] = {}
+        self._by_remote: dict[Remote, Connection] = {}
         self._of_source: Counter[str] = Counter()
-        self._waiting: dict[tuple[str, int], list[tuple[bytes, Lost | None]]] = {}
-        self._opening: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._stranger_count = 0
+        self._waiting: dict[Remote, list[tuple[bytes, Lost | None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Begin to accept."""
-        self._server = await self._loop.create_server(self._make, sock=self._socket)
+        self._socket.setblocking(False)
+        self._socket.listen(BACKLOG)
+        self._loop.add_reader(self._socket, self._accept)
+        self._looking = self._loop.call_later(LOOK_S, self._look)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -112,10 +79,10 @@ class StreamTransport:
         attempt fails soon and `lost` is called.
         """
         connection = self._connections.get(flow.connection)
-        remote = (flow.remote_address, flow.remote_port)
+        remote = (flow.remote_address, flow.remote_port, flow.domain)
         if connection is None:
             connection = self._by_remote.get(remote)
-        if connection is not None and connection.write(data):
+        if connection is not None and connection.send(data):
             return
         waiting = self._waiting.get(remote)
         if waiting is not None:
@@ -125,60 +92,165 @@ class StreamTransport:
                 lost()
             return
         self._waiting[remote] = [(data, lost)]
-        task = self._loop.create_task(self._open(remote))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._begin(self._open(remote))
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._socket.close()
-        for task in self._opening:
+        for timer in (self._looking, self._resting):
+            if timer is not None:
+                timer.cancel()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for task in self._tasks:
             task.cancel()
         for connection in list(self._connections.values()):
             connection.abort()
 
-    def admit(self, connection: _Connection, flow: Flow) -> bool:
+    def vouch(self, number: int) -> None:
+        """Let a connection stay: it has registered, or it is a peer's."""
+        connection = self._connections.get(number)
+        if connection is not None and not connection.is_vouched:
+            connection.is_vouched = True
+            self._stranger_count -= 1
+
+    def is_open(self, flow: Flow) -> bool:
+        """Tell whether a message could go along a flow without a new connection."""
+        remote = (flow.remote_address, flow.remote_port, flow.domain)
+        return flow.connection in self._connections or remote in self._by_remote
+
+    def names_of(self, number: int) -> tuple[str, ...]:
+        """Return the SIP domains that a connection's peer has proven by its certificate."""
+        connection = self._connections.get(number)
+        return () if connection is None else connection.names
+
+    def count(self, reason: str) -> None:
+        """Count a connection that was ended, or not begun, for a fault of the peer."""
+        self.ended[reason] += 1
+
+    def forget(self, connection: Connection) -> None:
+        """Let a lost connection go."""
+        if self._connections.pop(connection.number, None) is None:
+            return
+        if (flow := connection.flow) is not None:
+            remote = (flow.remote_address, flow.remote_port, flow.domain)
+            if self._by_remote.get(remote) is connection:
+                del self._by_remote[remote]
+        self._stranger_count -= not connection.is_vouched
+        self._of_source[connection.source] -= 1
+        if not self._of_source[connection.source]:
+            del self._of_source[connection.source]
+
+    def _make(self, source: str, *, domain: str = "", is_ours: bool = False) -> Connection:
+        number = next(self._numbers)
+        return Connection(self, number, source, domain=domain, is_ours=is_ours)
+
+    def _admit(self, connection: Connection) -> bool:
         """Take a new connection in, unless there are too many."""
-        source = flow.remote_address
         if (
             len(self._connections) >= MOST_CONNECTIONS
-            or self._of_source[source] >= MOST_OF_ONE_SOURCE
+            or self._of_source[connection.source] >= MOST_OF_ONE_SOURCE
+            or (self._stranger_count >= MOST_STRANGERS and not connection.is_ours)
         ):
-            _log.warning("tcp from=%s refused: too many connections", flow)
+            self.count(LIMIT)
             return False
-        self._of_source[source] += 1
+        self._of_source[connection.source] += 1
+        self._stranger_count += not connection.is_vouched
         self._connections[connection.number] = connection
-        self._by_remote[source, flow.remote_port] = connection
         return True
 
-    def forget(self, connection: _Connection) -> None:
-        """Let a lost connection go."""
-        flow = connection.flow
-        if flow is None or self._connections.pop(connection.number, None) is None:
-            return
-        remote = (flow.remote_address, flow.remote_port)
-        if self._by_remote.get(remote) is connection:
-            del self._by_remote[remote]
-        self._of_source[flow.remote_address] -= 1
-        if not self._of_source[flow.remote_address]:
-            del self._of_source[flow.remote_address]
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _make(self) -> _Connection:
-        return _Connection(self, next(self._numbers))
+    # Those who come
 
-    async def _open(self, remote: tuple[str, int]) -> None:
-        local = None if self.address in ("0.0.0.0", "::") else (self.address, 0)
+    def _accept(self) -> None:
+        for _ in range(MOST_AT_ONCE):
+            try:
+                sock, source = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as fault:
+                _log.warning("%s port=%d accepts nobody: %s", self.name, self.port, fault)
+                self._loop.remove_reader(self._socket)
+                self._resting = self._loop.call_later(FULL_S, self._accept_again)
+                return
+            connection = self._make(source[0])
+            if self._admit(connection):
+                self._begin(self._welcome(connection, sock))
+            else:
+                sock.close()
+
+    def _accept_again(self) -> None:
+        self._loop.add_reader(self._socket, self._accept)
+
+    async def _welcome(self, connection: Connection, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        tls = self.tls
+        try:
+            if tls is None:
+                await self._loop.connect_accepted_socket(lambda: connection, sock)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: connection,
+                    sock,
+                    ssl=tls.accepting,
+                    ssl_handshake_timeout=HANDSHAKE_S,
+                )
+            self._know(connection)
+        except (OSError, TimeoutError) as fault:
+            self.count(HANDSHAKE)
+            _log.debug("%s from=%s no handshake: %s", self.name, connection.source, fault)
+        finally:
+            if connection.flow is None:
+                sock.close()
+                self.forget(connection)
+
+    def _know(self, connection: Connection) -> None:
+        if (flow := connection.flow) is not None and connection.number in self._connections:
+            self._by_remote[flow.remote_address, flow.remote_port, flow.domain] = connection
+
+    def _look(self) -> None:
+        now = self.now()
+        if self.tls is not None:
+            self.tls.reload()
+        for connection in list(self._connections.values()):
+            connection.look(now)
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+
+    # Those whom we call
+
+    async def _open(self, remote: Remote) -> None:
         connection = None
         try:
             async with asyncio.timeout(CONNECT_S):
-                _, connection = await self._loop.create_connection(
-                    self._make, *remote, local_addr=local
-                )
+                connection = await self._connect(remote)
         except (OSError, TimeoutError) as fault:
-            _log.info("tcp to=%s:%d fault=%s", *remote, fault)
+            _log.info("%s to=%s:%d fault=%s", self.name, *remote[:2], fault or "timed out")
         finally:
             for data, lost in self._waiting.pop(remote, ()):
-                if (connection is None or not connection.write(data)) and lost is not None:
+                if (connection is None or not connection.send(data)) and lost is not None:
                     lost()
+
+    async def _connect(self, remote: Remote) -> Connection | None:
+        address, port, domain = remote
+        local = None if self.address in ("0.0.0.0", "::") else (self.address, 0)
+        tls = self.tls
+        connection = self._make(address, domain=domain, is_ours=True)
+        if not self._admit(connection):
+            return None
+        try:
+            await self._loop.create_connection(
+                lambda: connection,
+                address,
+                port,
+                local_addr=local,
+                ssl=None if tls is None else tls.connecting,
+                server_hostname=None if tls is None else domain or address,
+            )
+            self._know(connection)
+        finally:
+            if connection.flow is None:
+                self.forget(connection)
+        return connection

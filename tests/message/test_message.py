@@ -148,6 +148,7 @@ def test_a_hop_names_us_as_it_reaches_us() -> None:
     assert udp.contact("8001") == "<sip:8001@10.0.0.1:5060>"
     tcp = Hop(Flow("tcp", "::1", 5060, "::2", 5060, 1), host_port("::1", 5060))
     assert tcp.contact() == "<sip:[::1]:5060;transport=tcp>"
+    assert tcp.contact(scheme="sips") == tcp.contact(), "sips: is for TLS alone"
 
 
 def test_unknown_statuses_and_names_are_spelled_by_rule() -> None:

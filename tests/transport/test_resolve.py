@@ -40,10 +40,20 @@ def test_an_address_leads_to_itself_at_once() -> None:
             ("sip:a@192.0.2.1:5070;transport=TCP", Place("tcp", "192.0.2.1", 5070)),
             ("sip:[2001:db8::1]", Place("udp", "2001:db8::1", 5060)),
             ("sip:name.example;maddr=192.0.2.9", Place("udp", "192.0.2.9", 5060)),
+            ("sips:192.0.2.1", Place("tls", "192.0.2.1", 5061, "192.0.2.1")),
+            (
+                "sip:A.example;maddr=192.0.2.9;transport=tls",
+                Place("tls", "192.0.2.9", 5061, "a.example"),
+            ),
         ):
             assert resolver.at_once(Uri.parse(text)) == place
             assert await resolver.resolve(Uri.parse(text)) == place
-        for text in ("tel:+86", "urn:service:sos"):
+        for text in (
+            "tel:+86",
+            "urn:service:sos",
+            "sip:192.0.2.1;transport=ws",
+            "sips:a@b.invalid;transport=ws",
+        ):
             assert resolver.at_once(Uri.parse(text)) is None
             assert await resolver.resolve(Uri.parse(text)) is None
         assert names.asked == []

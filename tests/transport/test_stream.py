@@ -9,8 +9,9 @@ from functools import partial
 import pytest
 
 from sipcore.message.flow import Flow
-from sipcore.transport import stream
-from sipcore.transport.stream import MOST_UNREAD_BYTES, StreamTransport
+from sipcore.transport import connection, stream
+from sipcore.transport.connection import MOST_UNREAD_BYTES
+from sipcore.transport.stream import StreamTransport
 from tests.transport.conftest import Run
 
 ONE = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 4\r\n\r\nbody"
@@ -35,6 +36,11 @@ class Peer:
     async def become(self, connections: int) -> None:
         """Wait until so many connections are there; the test's time limit ends it."""
         while len(self.transport) != connections:  # noqa: ASYNC110 - the kernel has no event
+            await asyncio.sleep(0)
+
+    async def reports(self, reason: str) -> None:
+        """Wait until a connection was ended for this reason."""
+        while not self.transport.ended[reason]:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
 
 
@@ -239,5 +245,62 @@ def test_a_connection_of_ours_above_the_limit_is_told_lost(
             here.transport.send(ONE, here.to(listener.getsockname()[1]), told.set)
             await told.wait()
             listener.close()
+
+    run(main())
+
+
+def test_a_message_that_is_not_finished_ends_its_connection(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LOOK_S", 0.01)
+    monkeypatch.setattr(connection, "MESSAGE_S", 0.0)
+
+    async def main() -> None:
+        async with peers(1) as (here,):
+            _, writer = await client(here)
+            writer.write(ONE[:-1])
+            await here.reports(connection.SLOW)
+            await here.become(0)
+            assert here.heard.empty()
+            writer.close()
+
+    run(main())
+
+
+def test_a_stranger_must_speak_and_one_who_is_vouched_for_may_be_silent(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LOOK_S", 0.01)
+    monkeypatch.setattr(connection, "STRANGER_S", 0.05)
+
+    async def main() -> None:
+        async with peers(1) as (here,):
+            first, second = await client(here), await client(here)
+            second[1].write(ONE)
+            _, flow = await here.heard.get()
+            here.transport.vouch(flow.connection)
+            here.transport.vouch(flow.connection)
+            first[1].write(b"\r\n\r\n")
+            assert await first[0].read() == b"\r\n", "a ping alone is no message"
+            assert here.transport.ended[connection.SLOW] == 1
+            assert here.transport.is_open(flow)
+            here.transport.send(TWO, flow)
+            assert await second[0].readexactly(len(TWO)) == TWO
+            for _, writer in (first, second):
+                writer.close()
+
+    run(main())
+
+
+def test_one_who_is_silent_for_hours_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "LOOK_S", 0.01)
+    monkeypatch.setattr(connection, "IDLE_S", 0.0)
+
+    async def main() -> None:
+        async with peers(2) as (here, there):
+            here.transport.send(ONE, here.to(there.transport.port))
+            assert (await there.heard.get())[0] == ONE
+            await here.reports(connection.IDLE)
+            await there.become(0)
 
     run(main())
