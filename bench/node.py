@@ -30,6 +30,11 @@ calls = 4000
 invites_per_s = 100000
 registers_per_s = 100000
 drain_s = 2
+[guard]
+messages_per_s = 1000000
+known_messages_per_s = 1000000
+invites_per_s = 100000
+calls = 100000
 """
 
 

@@ -208,6 +208,19 @@ THROTTLED = _counter(
     "INVITEs refused by the rate guard (limits.invites_per_s)",
     "requests",
 )
+GUARD_DROPPED = _counter(
+    "sipcore_guard_dropped",
+    "Messages dropped unread: of banned sources, or beyond a source's rate (guard.messages_per_s)",
+    "messages",
+    {"reason": ("banned", "rate")},
+)
+BANS = _gauge("sipcore_bans", "Sources banned now", "sources")
+BANNED = _counter("sipcore_banned", "Bans since the start", "bans")
+SIGN_INS_THROTTLED = _counter(
+    "sipcore_sign_ins_throttled",
+    "Passwords not looked at, because their source or user had failed too often just before",
+    "requests",
+)
 TRANSACTIONS = _gauge("sipcore_transactions", "SIP transactions now", "transactions")
 DIALOGS = _gauge("sipcore_dialogs", "SIP dialogs now", "dialogs")
 

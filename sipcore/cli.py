@@ -11,7 +11,7 @@ from sipcore import __version__, verbs
 from sipcore.control import ControlFault
 from sipcore.errors import BadConfig, CannotStart, NoNode
 
-SHOWN = ("calls", "bindings", "transactions", "trunks", "media")
+SHOWN = ("calls", "bindings", "transactions", "trunks", "media", "bans")
 EXITS = """
 exit status:
   0  done
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_serve, _import, _check, _show, _export, _version):
+    for add in (_serve, _import, _check, _show, _unban, _export, _version):
         add(parsers)
     return parser
 
@@ -154,6 +154,7 @@ Show what is live in the running node:
   transactions   SIP transactions
   trunks         carriers and customers' trunks, with calls now
   media          RTP streams: addresses, mode, delay, loss, jitter, late
+  bans           sources that are not heard: why, how often, for how long yet
 
 examples:
   sipcore show calls
@@ -162,6 +163,19 @@ examples:
     parser = _verb(parsers, "show", "what is live in the node", manual, verbs.show_table)
     parser.add_argument("what", metavar="WHAT", choices=SHOWN, help=", ".join(SHOWN))
     parser.add_argument("--json", action="store_true", help="a JSON array, for programs")
+
+
+def _unban(parsers: _Parsers) -> None:
+    manual = """
+Let a source in again that `sipcore show bans` lists: an IPv4 address, or an IPv6 address or /64.
+Its next ban is as short as a first one.
+
+examples:
+  sipcore unban 203.0.113.9
+  sipcore unban 2001:db8:1:2::/64
+"""
+    parser = _verb(parsers, "unban", "let a banned source in again", manual, verbs.unban)
+    parser.add_argument("address", metavar="ADDRESS", help="the source, as `show bans` has it")
 
 
 def _export(parsers: _Parsers) -> None:

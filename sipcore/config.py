@@ -86,6 +86,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     drain_s: Annotated[int, Meta(ge=0)] = 30
 
 
+class Guard(Struct, frozen=True, forbid_unknown_fields=True):
+    messages_per_s: Count = 200
+    known_messages_per_s: Count = 20_000
+    invites_per_s: Count = 100
+    calls: Count = 1000
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     node: Node = Node()
     listen: tuple[Listen, ...] = (Listen("udp"), Listen("tcp"))
@@ -94,6 +101,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = Store()
     web: Web = Web()
     limits: Limits = Limits()
+    guard: Guard = Guard()
 
 
 def parse_config(text: str) -> Config:

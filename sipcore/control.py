@@ -35,7 +35,8 @@ _log = logger(__name__)
 
 
 class Request(Struct, frozen=True):
-    """`verb`: show (text: what), import (text: the file), metrics, ready, health."""
+    """`verb`: show (text: what), import (text: the file),
+    unban (text: an address), metrics, ready, health."""
 
     verb: str
     text: str = ""

@@ -30,10 +30,15 @@ WILDCARDS = ("0.0.0.0", "::")
 _log = logger(__name__)
 
 OnArrival = Callable[[Request, Flow], None]
+Batch = Sequence[tuple[bytes, Flow]]
+Sift = Callable[[Batch], Batch]
 
 
 class Endpoint:
-    """One per node. `on_arrival` is given every request that belongs to nothing yet."""
+    """One per node. `on_arrival` is given every request that belongs to nothing yet.
+
+    `sift` returns what of a batch is to be read at all.
+    """
 
     def __init__(self, stack: Stack, resolver: Resolver, metrics: Metrics) -> None:
         self._loop = asyncio.get_running_loop()
@@ -50,6 +55,7 @@ class Endpoint:
         self._timer_at = 0.0
         self._is_draining = False
         self.on_arrival: OnArrival = lambda request, flow: None
+        self.sift: Sift | None = None
 
     def add(self, transport: Transport, advertise: str | None = None) -> None:
         """Take a listening address in. `advertise` is the name that peers are told instead."""
@@ -74,9 +80,11 @@ class Endpoint:
         """Take one whole message from a transport."""
         self.receive_all([(data, flow)])
 
-    def receive_all(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
+    def receive_all(self, batch: Batch) -> None:
         """Take whole messages in their order. All are parsed first: done in a row, with warm
         caches, that costs half; acting on one must be over before the next is acted on."""
+        if self.sift is not None:
+            batch = self.sift(batch)
         for message, flow in [(self._read(data, flow), flow) for data, flow in batch]:
             if message is not None:
                 self._take(message, flow)

@@ -29,6 +29,7 @@ from sipcore.metrics import Metrics
 from sipcore.policy.book import Book
 from sipcore.store.bindings import Bindings
 from sipcore.transport.base import Transport
+from sipcore.transport.guard import Batch, Guard, Rates
 from sipcore.transport.resolve import Resolver
 
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
@@ -109,10 +110,32 @@ class Node:
         sign_in = SignIn(config.node.realm, config.sip.digest, key, parts.clock, parts.ids)
         self._tasks: set[asyncio.Task[None]] = set()
         rates_per_s = (float(config.limits.invites_per_s), float(config.limits.registers_per_s))
-        self.front = Front(self.desk, self.registrar, sign_in, self._start, rates_per_s)
+        sign_in.guard = self.guard = self._make_guard()
+        sign_in.is_home = self.registrar.is_home
+        self.sign_in = sign_in
+        self.front = Front(self.desk, self.registrar, sign_in, self._start, rates_per_s, self.guard)
         self.endpoint.on_arrival = self.front.arrive
+        self.endpoint.sift = self._sift
         self._periods = Periods(loop)
         self._observe()
+
+    def _make_guard(self) -> Guard:
+        mine = self.config.guard
+        rates = Rates(
+            mine.messages_per_s, mine.known_messages_per_s, mine.invites_per_s, mine.calls
+        )
+        return Guard(
+            lambda address: self.registrar.is_source(address) or self.book.is_listed(address),
+            rates,
+        )
+
+    def _sift(self, batch: Batch) -> Batch:
+        return self.guard.sift(batch, self._loop.time())
+
+    def change_book(self, book: Book) -> None:
+        """Use another snapshot of what is provisioned, from the next request on."""
+        self.book = book
+        self.guard.review()
 
     def listen(self, transport: Transport, advertise: str | None = None) -> None:
         """Take a transport in; its messages are the endpoint's from now."""
@@ -121,6 +144,7 @@ class Node:
     def begin(self) -> None:
         """Start what comes round regularly."""
         self._periods.every(SWEEP_S, self.registrar.sweep)
+        self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
         self._periods.every(LAG_S, lambda: None, self.parts.metrics.loop_lag_s.observe)
 
@@ -211,4 +235,8 @@ class Node:
         watch(catalogue.RETRANSMISSIONS, lambda: {(k,): n for k, n in stack.repeats.items()})
         watch(catalogue.TRANSACTION_FAILURES, lambda: {(k,): n for k, n in stack.failures.items()})
         watch(catalogue.ABSORBED, lambda: sum(stack.absorbed.values()))
+        watch(catalogue.GUARD_DROPPED, lambda: {(k,): n for k, n in self.guard.dropped.items()})
+        watch(catalogue.BANS, lambda: len(self.guard.bans.active(self._loop.time())))
+        watch(catalogue.BANNED, lambda: self.guard.bans.count)
+        watch(catalogue.SIGN_INS_THROTTLED, lambda: self.sign_in.throttled_count)
         watch(catalogue.TASKS, lambda: len(self._tasks))

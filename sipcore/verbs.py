@@ -141,6 +141,14 @@ def show_table(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def unban(arguments: argparse.Namespace) -> int:
+    """Let a source in again. Status 1 where it was not banned."""
+    data = _data(arguments, _config(arguments))
+    if not ask(data, "unban", arguments.address, bool):
+        raise ControlFault([f"{arguments.address} is not banned"])
+    return 0
+
+
 def export_records(arguments: argparse.Namespace) -> int:
     """Write records to standard output, bytes as the format wants them wherever we run."""
     since = None if arguments.since is None else parse_since(arguments.since)

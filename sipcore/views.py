@@ -32,6 +32,7 @@ class Views:
         return {
             "show": self.show,
             "import": self.import_provisioning,
+            "unban": self.unban,
             "metrics": self.metrics,
             "ready": self.ready,
             "health": self.health,
@@ -96,7 +97,7 @@ class Views:
                 raise ControlFault(bad.faults) from None
             except StoreFault as fault:
                 raise ControlFault([str(fault)]) from None
-            self._node.book = book
+            self._node.change_book(book)
             return report
 
     async def show(self, what: str) -> Table:
@@ -112,7 +113,24 @@ class Views:
                 return self._trunks()
             case "media":
                 return await self._media()
+            case "bans":
+                return self._bans()
         raise ControlFault([f"there is no table {what!r}"])
+
+    async def unban(self, address: str) -> bool:
+        """Lift a ban; False where there is none."""
+        try:
+            return self._node.guard.unban(address, asyncio.get_running_loop().time())
+        except ValueError:
+            raise ControlFault([f"{address!r} is no IP address"]) from None
+
+    def _bans(self) -> Table:
+        now = asyncio.get_running_loop().time()
+        rows: list[list[Cell]] = [
+            [ban.source, ban.reason, ban.times, round(now - ban.since), round(ban.until - now)]
+            for ban in self._node.guard.bans.active(now)
+        ]
+        return Table(["source", "reason", "times", "age_s", "left_s"], rows)
 
     def _calls(self) -> Table:
         rows = [call.describe() for call in self._node.desk.calls.values()]

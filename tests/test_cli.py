@@ -55,8 +55,12 @@ class Node(threading.Thread):
         self.imported.append(text)
         return Report({"carrier": Counts(added=1)})
 
+    async def unban(self, address: str) -> bool:
+        return address == "203.0.113.9"
+
     def run(self) -> None:
-        server = ControlServer(self.folder, {"show": self.show, "import": self.take})
+        verbs = {"show": self.show, "import": self.take, "unban": self.unban}
+        server = ControlServer(self.folder, verbs)
         self.loop.run_until_complete(server.start())
         self.is_up.set()
         self.loop.run_forever()
@@ -87,7 +91,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("verb", ["serve", "import", "check", "show", "export", "version"])
+@pytest.mark.parametrize("verb", ["serve", "import", "check", "show", "unban", "export", "version"])
 def test_every_verb_has_a_manual(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
@@ -140,6 +144,15 @@ def test_show_json_is_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.main(["show", "calls", "--json", "--data", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows[0] == {"caller": "前台", "state": "answered", "talked_s": 61.25, "on_hold": False}
+
+
+@pytest.mark.usefixtures("node")
+def test_unban_says_where_nobody_was_banned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["unban", "203.0.113.9", "--data", str(tmp_path)]) == 0
+    assert cli.main(["unban", "203.0.113.8", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "sipcore: 203.0.113.8 is not banned\n"
 
 
 def test_a_running_node_takes_the_import(

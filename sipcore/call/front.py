@@ -22,9 +22,9 @@ from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
 from sipcore.policy.book import Book
 from sipcore.policy.routing import EMERGENCY
-from sipcore.transport.guard import TokenBucket
+from sipcore.transport.guard import Guard, TokenBucket
 
-SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sipsak", "sundayddr",
+SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
             "iwar", "smap", "vaxsipuseragent", "pplsip")  # fmt: skip
 END_S = 3.0  # a call that is told to end takes a journal line and the media's figures
 BURST_S = 0.5  # how much of a second's rate may come at once
@@ -42,11 +42,13 @@ class Front:
         sign_in: SignIn,
         start: Start,
         rates_per_s: tuple[float, float],
+        guard: Guard,
     ) -> None:
         self._desk = desk
         self._registrar = registrar
         self._sign_in = sign_in
         self._start = start
+        self._guard = guard
         invites, registers = rates_per_s
         self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
         self._registers = TokenBucket(registers, max(1.0, registers * BURST_S))
@@ -58,6 +60,7 @@ class Front:
         agent = (request.first("User-Agent") or "").lower()
         if agent and any(scanner in agent for scanner in SCANNERS):
             self._desk.metrics.scanners_dropped.inc()
+            self._guard.scan(flow.remote_address, self._desk.loop.time())
             return
         if (refusal := self._inspect(request)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
@@ -128,13 +131,23 @@ class Front:
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
         desk.endpoint.vouch(flow)
-        if dialled not in EMERGENCY and not self._invites.take(desk.loop.time()):
+        if dialled not in EMERGENCY and not self._takes(source, flow):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
             return
         attempt = Attempt(source, dialled, asserted(request), desk.ids.fraction())
-        call = Call(desk, request, flow, attempt)
-        self._start(bridge(call))
+        self._start(self._bridge(Call(desk, request, flow, attempt), flow))
+
+    async def _bridge(self, call: Call, flow: Flow) -> None:
+        with self._guard.call_of(flow.remote_address, self._desk.loop.time()):
+            await bridge(call)
+
+    def _takes(self, source: Source, flow: Flow) -> bool:
+        """Ask the rate guards: an extension's source has a rate of its own, trunks the node's."""
+        now = self._desk.loop.time()
+        if source.kind == "extension" and not self._guard.takes_invite(flow.remote_address, now):
+            return False
+        return self._invites.take(now)
 
     def _source(self, book: Book, request: Request, flow: Flow) -> Source | Unproven:
         peer = book.peer(flow.remote_address, flow.remote_port)

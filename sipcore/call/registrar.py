@@ -1,5 +1,6 @@
 """The registrar (RFC 3261 10.3): who is where. In memory, written behind, restored at start."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -54,6 +55,7 @@ class Registrar:
         self._store = store
         self._most_contacts = most_contacts
         self._bindings: dict[Owner, dict[str, Binding]] = {}
+        self._sources: Counter[str] = Counter()  # live bindings by the address they came from
         self._count = 0
 
     def restore(self, bindings: Iterable[Binding]) -> None:
@@ -63,6 +65,15 @@ class Registrar:
 
     def __len__(self) -> int:
         return self._count
+
+    def is_source(self, address: str) -> bool:
+        """Tell whether anybody is registered from an address."""
+        return address in self._sources
+
+    def is_home(self, identity: Identity, address: str) -> bool:
+        """Tell whether an identity is registered from an address."""
+        mine = self._of((identity.customer, identity.user))
+        return any(one.remote_address == address for one in mine)
 
     def all(self) -> list[Binding]:
         """Return every binding that has not expired, for people who look in."""
@@ -97,7 +108,7 @@ class Registrar:
     def register(self, identity: Identity, request: Request, flow: Flow) -> Verdict:
         """Act on an authenticated REGISTER. Raises BadMessage; then nothing has changed."""
         user = request.to.uri.user
-        if user != identity.user:
+        if user != identity.user or request.from_.uri.user != user:  # no third party (10.2)
             return Verdict(403, {}, "refused")
         owner = (identity.customer, identity.user)
         rows = request.values("Contact")
@@ -201,14 +212,23 @@ class Registrar:
 
     def _keep(self, binding: Binding) -> None:
         mine = self._bindings.setdefault((binding.customer, binding.extension), {})
-        self._count += binding.contact not in mine
+        if (before := mine.get(binding.contact)) is not None:
+            self._leave(before)
+        self._count += 1
+        self._sources[binding.remote_address] += 1
         mine[binding.contact] = binding
+
+    def _leave(self, binding: Binding) -> None:
+        self._count -= 1
+        self._sources[binding.remote_address] -= 1
+        if not self._sources[binding.remote_address]:
+            del self._sources[binding.remote_address]
 
     def _drop(self, binding: Binding) -> None:
         owner = (binding.customer, binding.extension)
         mine = self._bindings[owner]
         del mine[binding.contact]
-        self._count -= 1
+        self._leave(binding)
         if not mine:
             del self._bindings[owner]
         self._store.remove(binding.key)

@@ -1,7 +1,15 @@
-"""Who sent a request: a carrier or a trunk by its address, else digest (service.md section 1)."""
+"""Who sent a request: a carrier or a trunk by its address, else digest (service.md section 1).
+
+Guessing is made slow, for the source and for the user guessed at, and nobody learns from an answer
+whether a user is there: a throttled request, a wrong password and an unknown user get the same.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
 
 from msgspec import Struct
 
+from sipcore.call.patience import Patience
 from sipcore.clock import Clock
 from sipcore.ids import Ids
 from sipcore.message.digest import (
@@ -14,8 +22,15 @@ from sipcore.message.digest import (
 )
 from sipcore.message.message import Headers, Request
 from sipcore.policy.book import Book, Identity
+from sipcore.transport.guard import Guard
 
 NOBODY_HA1 = "0" * 64  # compared against for unknown users, so that they take the same time
+PAIR_FREE, SOURCE_FREE, USER_FREE = 3, 10, 30  # failures that cost nothing
+PAIR_S, SOURCE_S, USER_S = 60.0, 60.0, 8.0  # the longest wait
+OF_ONE_PAIR = 3  # failures that count for the source: a phone with an old password is no attack
+MOST_HOMES = 20_000
+
+IsHome = Callable[[Identity, str], bool]
 
 
 class Unproven(Struct, frozen=True):
@@ -26,7 +41,11 @@ class Unproven(Struct, frozen=True):
 
 
 class SignIn:
-    """Digest for one realm (RFC 8760). Known and unknown users get the same, in the same time."""
+    """Digest for one realm (RFC 8760). Known and unknown users get the same, in the same time.
+
+    `is_home` tells whether an identity has a live binding from an address: there its own password
+    works whatever others try elsewhere.
+    """
 
     def __init__(
         self, realm: str, algorithms: tuple[str, ...], key: bytes, clock: Clock, ids: Ids
@@ -34,8 +53,16 @@ class SignIn:
         self._realm = realm
         self._algorithms = algorithms
         self._nonces = Nonces(key)
+        self._key = key
         self._clock = clock
         self._ids = ids
+        self._pairs = Patience(PAIR_FREE, PAIR_S)
+        self._sources = Patience(SOURCE_FREE, SOURCE_S)
+        self._users = Patience(USER_FREE, USER_S)
+        self._homes: OrderedDict[str, None] = OrderedDict()
+        self.guard: Guard | None = None
+        self.is_home: IsHome = lambda identity, address: False
+        self.throttled_count = 0
 
     def identify(
         self, book: Book, request: Request, source: str, domain: str
@@ -46,18 +73,74 @@ class SignIn:
         """
         credentials = self._credentials(request)
         if credentials is None:
-            return Unproven(self._challenges(self._expected(book, request, domain), source))
+            return self._ask(book, request, source, domain)
         identity = book.identity(credentials.username, domain)
-        offered = (identity.digest if identity else ()) or self._algorithms
+        offered = self._offered(book, identity, credentials.username)
         ha1 = None
         if identity is not None and credentials.algorithm in offered:
             ha1 = identity.ha1(credentials.algorithm, credentials.username)
-        if not is_right(credentials, request.method, ha1 or NOBODY_HA1) or ha1 is None:
-            return Unproven(self._challenges(identity, source), is_wrong=True)
+        is_proven = is_right(credentials, request.method, ha1 or NOBODY_HA1) and ha1 is not None
+        user = _name(identity, credentials.username, domain)
+        if self._must_wait(identity, user, source):
+            self.throttled_count += 1
+            return Unproven(self._challenges(offered, source), is_wrong=True)
+        if not is_proven or identity is None:
+            self._note_wrong(credentials, user, source, is_unknown=identity is None)
+            return Unproven(self._challenges(offered, source), is_wrong=True)
         if not self._nonces.check(credentials, source, self._clock.wall_s()):
-            return Unproven(self._challenges(identity, source, is_stale=True))
-        assert identity is not None
+            return Unproven(self._challenges(offered, source, is_stale=True))
+        self._note_right(user, source)
         return identity
+
+    def _ask(self, book: Book, request: Request, source: str, domain: str) -> Unproven:
+        """Challenge one who showed nothing. The order of algorithms is that of whom he names."""
+        address = request.to if request.method == "REGISTER" else request.from_
+        user = address.uri.user or ""
+        identity = book.identity(user, domain)
+        if identity is None and self.guard is not None:
+            self.guard.name_unknown(source, user, self._clock.monotonic())
+        return Unproven(self._challenges(self._offered(book, identity, user), source))
+
+    def _must_wait(self, identity: Identity | None, user: str, source: str) -> bool:
+        """Tell whether it is too early to look at a password: from there, or for that user."""
+        if not self._pairs:  # nobody has guessed wrong for ten minutes and more
+            return False
+        now = self._clock.monotonic()
+        pair = f"{source} {user}"
+        if self._pairs.must_wait(pair, now):
+            return True
+        if pair in self._homes or (identity is not None and self.is_home(identity, source)):
+            return False
+        return self._sources.must_wait(source, now) or self._users.must_wait(user, now)
+
+    def _note_wrong(
+        self, credentials: Credentials, user: str, source: str, *, is_unknown: bool
+    ) -> None:
+        """Count a wrong password where the nonce proves that the source is no made-up one."""
+        if not self._nonces.is_ours(credentials.nonce, source, self._clock.wall_s()):
+            return
+        now = self._clock.monotonic()
+        pair = f"{source} {user}"
+        self._pairs.fail(pair, now)
+        self._users.fail(user, now)
+        is_news = self._pairs.count(pair, now) <= OF_ONE_PAIR
+        if is_news:
+            self._sources.fail(source, now)
+        if self.guard is not None:
+            if is_news:
+                self.guard.guess_wrong(source, now)
+            if is_unknown:
+                self.guard.name_unknown(source, user, now)
+
+    def _note_right(self, user: str, source: str) -> None:
+        pair = f"{source} {user}"
+        self._homes[pair] = None
+        self._homes.move_to_end(pair)
+        if len(self._homes) > MOST_HOMES:
+            self._homes.popitem(last=False)
+        self._pairs.forgive(pair)
+        if self.guard is not None:
+            self.guard.prove(source, self._clock.monotonic())
 
     def _credentials(self, request: Request) -> Credentials | None:
         """Return the first credentials for our realm that we can check."""
@@ -73,19 +156,28 @@ class SignIn:
                     return credentials
         return None
 
-    def _expected(self, book: Book, request: Request, domain: str) -> Identity | None:
-        """Guess who will sign in, for the order of algorithms that the device was given."""
-        address = request.to if request.method == "REGISTER" else request.from_
-        return book.identity(address.uri.user or "", domain)
+    def _offered(self, book: Book, identity: Identity | None, user: str) -> tuple[str, ...]:
+        """Return the algorithms for a user. One who is unknown gets what one of the known gets:
+        always the same, chosen by a hash that nobody outside can compute."""
+        if identity is not None:
+            return identity.digest or self._algorithms
+        if not book.has_own_digests:
+            return self._algorithms
+        return book.digest_like(int(self._nonces.mark(user)[:12], 16)) or self._algorithms
 
     def _challenges(
-        self, identity: Identity | None, source: str, *, is_stale: bool = False
+        self, offered: tuple[str, ...], source: str, *, is_stale: bool = False
     ) -> Headers:
-        algorithms = (identity.digest if identity else ()) or self._algorithms
         nonce = self._nonces.make(source, self._clock.wall_s(), self._ids.token(8))
         return {
             "WWW-Authenticate": [
-                challenge(algorithm, self._realm, nonce, is_stale=is_stale)
-                for algorithm in algorithms
+                challenge(algorithm, self._realm, nonce, is_stale=is_stale) for algorithm in offered
             ]
         }
+
+
+def _name(identity: Identity | None, username: str, domain: str) -> str:
+    """Return the key of a user: the same for the short and the long form of one who is known."""
+    if identity is not None:
+        return f"{identity.customer} {identity.user}"
+    return f"{username} {domain}".lower()[:128]

@@ -137,6 +137,18 @@ class Nonces:
             self._forgotten_until = max(self._forgotten_until, int(forgotten[:8], 16))
         return True
 
+    def is_ours(self, nonce: str, source: str, now: float) -> bool:
+        """Tell whether we sent a nonce to this source of late, used up or not: then the source is
+        no made-up one."""
+        head, mac = nonce[:16], nonce[16:].encode("utf-8", "replace")
+        if not hmac.compare_digest(mac, self._mac(head, source).encode()):
+            return False
+        return -1 <= now - int(head[:8], 16) <= self._valid_s
+
+    def mark(self, text: str) -> str:
+        """Return hexadecimal digits that belong to a text, and that only we can compute."""
+        return self._mac("mark", text)
+
     def _mac(self, head: str, source: str) -> str:
         said = f"{head}{source}".encode("utf-8", "surrogateescape")
         return hashlib.blake2b(said, key=self._key, digest_size=16).hexdigest()

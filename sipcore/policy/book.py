@@ -180,6 +180,8 @@ class Book:
             is_first = identity.user not in self._unique_users
             self._unique_users[identity.user] = identity if is_first else None
         self._peers = Peers(rows.peers)
+        self._digests = tuple(one.digest for one in rows.identities if one.digest)
+        self._identity_count = len(rows.identities)
         self._destinations = rows.destinations
 
     def customer_at(self, domain: str) -> Customer | None:
@@ -207,6 +209,20 @@ class Book:
     def peer(self, address: str, port: int) -> Peer | None:
         """Return the carrier or trunk that sends from there. Raises ValueError: no IP address."""
         return self._peers.find(address, port)
+
+    def is_listed(self, address: str) -> bool:
+        """Tell whether a carrier or trunk sends from an address. Raises ValueError for no such."""
+        return self._peers.has(address)
+
+    @property
+    def has_own_digests(self) -> bool:
+        """True where some have an order of digest algorithms of their own."""
+        return bool(self._digests)
+
+    def digest_like(self, number: int) -> tuple[str, ...]:
+        """Return the order of algorithms of one of the identities, each as likely as the next."""
+        at = number % max(self._identity_count, 1)
+        return self._digests[at] if at < len(self._digests) else ()
 
     def destination_class(self, number: str) -> str | None:
         """Return the class of the longest rated prefix, or None: no rate, no call."""

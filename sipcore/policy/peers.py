@@ -52,16 +52,22 @@ class Peers(Generic[Who]):
 
     def __init__(self, entries: Iterable[tuple[PeerAddress, Who]]) -> None:
         self._by_port: dict[tuple[int, int, int], Who] = {}
+        self._with_port: set[tuple[int, int]] = set()
         networks: dict[tuple[int, int], dict[int, Who]] = {}
         for entry, who in entries:
             if entry.port is not None:
                 self._by_port[entry.version, entry.network, entry.port] = who
+                self._with_port.add((entry.version, entry.network))
             else:
                 networks.setdefault((entry.version, entry.bits), {})[entry.network] = who
         self._networks = sorted(
             ((version, bits, of) for (version, bits), of in networks.items()),
             key=lambda one: -one[1],
         )
+
+    def has(self, address: str) -> bool:
+        """Tell whether anybody sends from an address, from whatever port. Raises ValueError."""
+        return _read(address)[:2] in self._with_port or self.find(address, 0) is not None
 
     def find(self, address: str, port: int) -> Who | None:
         """Return who sends from there, or None. Raises ValueError for what is no IP address."""

@@ -1,4 +1,28 @@
-"""What is let in: a bucket of tokens. (Bans and buckets a source belong here too.)"""
+"""The guard before the parser: who may send how much, and who is not heard at all.
+
+A source is an IPv4 address or an IPv6 /64. Told the time; knows addresses and counts, not SIP:
+sign_in.py and front.py say what a source has done.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
+
+from msgspec import Struct
+
+from sipcore.message.flow import Flow
+from sipcore.transport.bans import Ban, Bans
+
+MOST_SOURCES = 20_000  # of each of two generations
+BURST_S = 5.0  # how much of a second's rate may come at once
+WINDOW_S = 600.0  # what a source did is forgotten after it
+MOST_NAMES = 30  # different users that nobody here has, asked for in a window
+MOST_GUESSES = 50  # wrong passwords in a window
+MOST_SCANS = 5  # messages of a known scanner
+FLOOD = 25  # a stranger's messages beyond its rate, in windows of a second's rate
+PROVEN_S = 7200.0  # who signed in rightly is known for so long: a registration's longest life
+
+Batch = Sequence[tuple[bytes, Flow]]
 
 
 class TokenBucket:
@@ -20,3 +44,223 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+
+class Rates(Struct, frozen=True):
+    """What one source may do. `known`: listed peers, live bindings, who signed in of late."""
+
+    messages_per_s: float = 200.0
+    known_messages_per_s: float = 20_000.0
+    invites_per_s: float = 100.0
+    calls: int = 1000
+
+
+class Source:
+    """What is remembered of a source. `left`: messages until its bucket is filled again."""
+
+    __slots__ = (
+        "calls", "filled_at", "guesses", "invites", "key", "left", "names", "over", "proven_until",
+        "scans", "window_at",
+    )  # fmt: skip
+
+    def __init__(self, key: str, left: int, now: float) -> None:
+        self.key = key
+        self.left = left
+        self.filled_at = now
+        self.proven_until = 0.0
+        self.calls = 0
+        self.invites: TokenBucket | None = None
+        self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        self.window_at = now
+        self.over = self.guesses = self.scans = 0
+        self.names: set[int] | None = None
+
+    def forget_old(self, now: float) -> None:
+        """Begin a new window where the last is over."""
+        if now - self.window_at > WINDOW_S:
+            self._begin(now)
+
+
+class Guard:
+    """One per node. `is_known(address)` tells listed peers and live bindings from strangers.
+
+    Known sources have a generous bucket of their own and are never banned: over UDP anybody can
+    write their address. Memory is bounded: what is not seen while 20,000 others are is forgotten.
+    """
+
+    def __init__(
+        self, is_known: Callable[[str], bool], rates: Rates, most: int = MOST_SOURCES
+    ) -> None:
+        self._is_known = is_known
+        self._rates = rates
+        self._most = most
+        self._young: dict[str, Source] = {}
+        self._old: dict[str, Source] = {}
+        self.bans = Bans()
+        self.dropped = {"banned": 0, "rate": 0}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def sift(self, batch: Batch, now: float) -> Batch:
+        """Return those messages of a batch that are let in."""
+        young = self._young
+        kept = []
+        for item in batch:
+            source = young.get(item[1].remote_address)
+            if source is not None and source.left > 0:
+                source.left -= 1
+            elif not self._admits(item[1].remote_address, now):
+                continue
+            kept.append(item)
+        return kept
+
+    def is_banned(self, address: str, now: float) -> bool:
+        """Tell whether a source is not heard now."""
+        return self.bans.until(source_of(address)) > now
+
+    def prove(self, address: str, now: float) -> None:
+        """Take note that somebody signed in rightly from there, under a nonce sent there."""
+        self._source(address, now).proven_until = now + PROVEN_S
+
+    def is_trusted(self, address: str, now: float) -> bool:
+        """Tell known sources from strangers."""
+        return self._is_trusted(address, self._source(address, now), now)
+
+    def name_unknown(self, address: str, user: str, now: float) -> None:
+        """Take note that a source asked for a user that nobody here is."""
+        source = self._source(address, now)
+        source.forget_old(now)
+        if source.names is None:
+            source.names = set()
+        source.names.add(hash(user))
+        if len(source.names) >= MOST_NAMES:
+            self._ban(address, source, "unknown users", now)
+
+    def guess_wrong(self, address: str, now: float) -> None:
+        """Take note of a wrong password, under a nonce that was sent there."""
+        source = self._source(address, now)
+        source.forget_old(now)
+        source.guesses += 1
+        if source.guesses >= MOST_GUESSES:
+            self._ban(address, source, "wrong passwords", now)
+
+    def scan(self, address: str, now: float) -> None:
+        """Take note of a message that says itself to be a scanner's."""
+        source = self._source(address, now)
+        source.forget_old(now)
+        source.scans += 1
+        if source.scans >= MOST_SCANS:
+            self._ban(address, source, "scanner", now)
+
+    def takes_invite(self, address: str, now: float) -> bool:
+        """Take one of a source's INVITEs; False where it has had its rate or its most calls."""
+        source = self._source(address, now)
+        if source.invites is None:
+            rate = self._rates.invites_per_s
+            source.invites = TokenBucket(rate, max(1.0, rate))
+        return source.calls < self._rates.calls and source.invites.take(now)
+
+    @contextmanager
+    def call_of(self, address: str, now: float) -> Iterator[None]:
+        """Count a call of a source while the block lasts."""
+        source = self._source(address, now)
+        source.calls += 1
+        try:
+            yield
+        finally:
+            source.calls -= 1
+
+    def unban(self, text: str, now: float) -> bool:
+        """Lift the ban of an address or a /64 as `show bans` writes it.
+
+        Raises ValueError for what is neither.
+        """
+        key = source_of(text.removesuffix("/64"))
+        for known in [k for of in (self._young, self._old) for k, s in of.items() if s.key == key]:
+            self._young.pop(known, None)
+            self._old.pop(known, None)
+        return self.bans.lift(key, now)
+
+    def review(self) -> None:
+        """Ask anew who is known: the book has changed. Bans stay."""
+        for source in (*self._young.values(), *self._old.values()):
+            source.left = 0  # the next message asks
+
+    def _admits(self, address: str, now: float) -> bool:
+        """Judge a message whose source is new here, or has used up what it was given."""
+        source = self._source(address, now)
+        if source.left <= 0:
+            if self.bans.until(source.key) > now:
+                self.dropped["banned"] += 1
+                return False
+            self._fill(address, source, now)
+        if source.left <= 0:
+            self.dropped["rate"] += 1
+            self._count_flood(address, source, now)
+            return False
+        source.left -= 1
+        return True
+
+    def _fill(self, address: str, source: Source, now: float) -> None:
+        """Give what has gathered since the last time, as a token bucket would."""
+        is_trusted = self._is_trusted(address, source, now)
+        rate = self._rates.known_messages_per_s if is_trusted else self._rates.messages_per_s
+        given = int(min(now - source.filled_at, BURST_S) * rate)
+        if given > 0:
+            source.left = given
+            source.filled_at = now
+
+    def _count_flood(self, address: str, source: Source, now: float) -> None:
+        source.forget_old(now)
+        source.over += 1
+        if source.over >= FLOOD * self._rates.messages_per_s:
+            self._ban(address, source, "flood", now)
+
+    def _is_trusted(self, address: str, source: Source, now: float) -> bool:
+        return source.proven_until > now or self._is_known(address)
+
+    def _ban(self, address: str, source: Source, reason: str, now: float) -> Ban | None:
+        """Ban a stranger; what a known source did is forgotten, and begins anew."""
+        source._begin(now)
+        if self._is_trusted(address, source, now):
+            return None
+        source.left = 0
+        return self.bans.add(source.key, reason, now)
+
+    def _source(self, address: str, now: float) -> Source:
+        source = self._young.get(address)
+        if source is not None:
+            return source
+        source = self._old.pop(address, None)
+        if source is None:
+            key = source_of(address)
+            source = self._young.get(key) or self._old.get(key) or self._new(key, now)
+            self._keep(key, source)
+        self._keep(address, source)
+        return source
+
+    def _new(self, key: str, now: float) -> Source:
+        if self.bans.until(key) > now:
+            return Source(key, 0, now)
+        return Source(key, int(self._rates.messages_per_s * BURST_S), now)
+
+    def _keep(self, name: str, source: Source) -> None:
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, {}
+        self._young[name] = source
+
+
+def source_of(address: str) -> str:
+    """Return whom an address stands for: itself, or the /64 of an IPv6 host, who has all of it.
+
+    Raises ValueError for what is no IP address.
+    """
+    read = ip_address(address.partition("%")[0])
+    if not isinstance(read, IPv6Address):
+        return str(read)
+    if read.ipv4_mapped is not None:
+        return str(read.ipv4_mapped)
+    return f"{IPv6Address(int(read) >> 64 << 64)}/64"

@@ -1,0 +1,308 @@
+"""What strangers and guessers get from a whole node, and what they cannot take from others."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from sipcore.config import parse_config
+from sipcore.control import ControlFault
+from sipcore.message import digest
+from sipcore.message.digest import ha1
+from sipcore.message.flow import Flow
+from sipcore.transport.guard import MOST_NAMES, MOST_SCANS
+from sipcore.views import Views
+from tests.sim.loop import simulate
+from tests.sim.phone import Phone
+from tests.sim.world import NODE, World, world
+from tests.store.files import DEMO, replaced
+
+METHODS = ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER")
+OWN_DIGEST = replaced(
+    DEMO, ('password = "workshop-8002"', 'password = "workshop-8002"\n  digest = ["SHA-256"]')
+)
+
+
+def _raw(method: str, user: str, more: str = "") -> bytes:
+    me = f"<sip:{user}@acme.example>"
+    to = me if method == "REGISTER" else "<sip:8002@acme.example>"
+    return (
+        f"{method} sip:acme.example SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 203.0.113.9:5060;branch=z9hG4bK1;rport\r\n"
+        f"From: {me};tag=1\r\nTo: {to}\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n"
+        f"Contact: <sip:x@203.0.113.9>\r\n{more}Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+def _ask_raw(here: World, data: bytes, address: str = "203.0.113.9") -> list[bytes]:
+    before = len(here.net.sent)
+    here.node.endpoint.receive(data, Flow("udp", *NODE, address, 5060))
+    return [packet.data for packet in here.net.sent[before:]]
+
+
+def _credentials(user: str, answer: bytes, method: str) -> str:
+    found = re.search(rb'nonce="([^"]+)", algorithm=([A-Z0-9-]+)', answer)
+    assert found is not None
+    nonce, algorithm = found[1].decode(), found[2].decode()
+    return (
+        f'Authorization: Digest username="{user}", realm="sipcore", nonce="{nonce}", '
+        f'uri="sip:acme.example", response="{"0" * 32}", algorithm={algorithm}, qop=auth, '
+        f'nc=00000001, cnonce="x"\r\n'
+    )
+
+
+def _shape(answers: list[bytes], user: str) -> list[bytes]:
+    """Blank what differs for every request: the nonce, our tag, the name that was sent."""
+    blank = [re.sub(rb'nonce="[^"]+"', b"nonce", one) for one in answers]
+    blank = [re.sub(rb"(To: [^\r]*);tag=[0-9a-f]+", rb"\1", one) for one in blank]
+    return [one.replace(user.encode(), b"USER") for one in blank]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_known_and_unknown_users_get_the_same_bytes_for_the_same_work(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = 0
+
+    def counted(algorithm: str) -> None:
+        inner = digest.ALGORITHMS[algorithm]
+
+        def count(data: bytes) -> str:
+            nonlocal work
+            work += 1
+            return inner(data)
+
+        monkeypatch.setitem(digest.ALGORITHMS, algorithm, count)
+
+    counted("MD5")
+    counted("SHA-256")
+
+    async def main() -> None:
+        nonlocal work
+        async with world(tmp_path) as here:
+            found = []
+            for user in ("8001", "9999"):
+                first = _ask_raw(here, _raw(method, user))
+                shapes, works = [_shape(first, user)], [work]
+                for _ in range(6):  # the last ones are throttled
+                    more = _credentials(user, first[-1], method) if b"nonce" in first[-1] else ""
+                    work = 0
+                    shapes.append(_shape(_ask_raw(here, _raw(method, user, more)), user))
+                    works.append(work)
+                found.append((shapes, works))
+                work = 0
+            assert found[0] == found[1]
+
+    simulate(main())
+
+
+def test_an_order_of_algorithms_tells_not_who_is_there(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=OWN_DIGEST) as here:
+            kinds: dict[str, bool] = {}
+            for number in range(500):
+                user = f"7{number:03}"
+                (answer,) = _ask_raw(here, _raw("REGISTER", user), f"198.18.0.{number % 250}")
+                kinds[user] = b"SHA-256" in answer
+            assert 0 < sum(kinds.values()) < 500
+            for user, is_own in list(kinds.items())[:20]:
+                (answer,) = _ask_raw(here, _raw("REGISTER", user), "198.18.1.1")
+                assert (b"SHA-256" in answer) == is_own, "always the same for one name"
+
+    simulate(main())
+
+
+async def _guess(attacker: Phone, how_often: int) -> list[int]:
+    return [(await attacker.register()).status for _ in range(how_often)]
+
+
+def test_guessing_elsewhere_does_not_lock_the_owner_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            owner = await here.desk_phone()
+            for number in range(40):
+                attacker = here.phone("8001", f"guess-{number}", (f"198.18.0.{number + 1}", 5060))
+                assert await _guess(attacker, 3) == [401] * 3
+            assert (await owner.register()).status == 200
+            talk = owner.call("8002")
+            await talk.ended.wait()
+            assert talk.status != 401
+            newcomer = here.phone("8001", "front-desk-8001", ("198.18.9.9", 5060))
+            assert (await newcomer.register()).status == 401, "from elsewhere it must wait"
+            await here.pass_time(8)
+            assert (await newcomer.register()).status == 200
+
+    simulate(main())
+
+
+def test_a_guesser_waits_longer_each_time_and_not_even_the_right_password_helps(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            guesser = here.phone("8001", "wrong")
+            assert await _guess(guesser, 5) == [401] * 5
+            guesser.password = "front-desk-8001"
+            assert (await guesser.register()).status == 401
+            await here.pass_time(1)
+            assert (await guesser.register()).status == 200
+            assert here.node.sign_in.throttled_count == 2
+
+    simulate(main())
+
+
+def test_a_phone_with_an_old_password_does_not_hold_up_its_office(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            old = here.phone("8001", "last-years", ("198.18.0.1", 5061))
+            for _ in range(100):
+                assert (await old.register()).status == 401
+                await here.pass_time(30)
+            new = here.phone("8002", "workshop-8002", ("198.18.0.1", 5062))
+            assert (await new.register()).status == 200
+
+    simulate(main())
+
+
+def test_made_up_sources_cannot_throttle_anybody(tmp_path: Path) -> None:
+    """A wrong password counts under a nonce that its source was sent, and no other."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            (challenge,) = _ask_raw(here, _raw("REGISTER", "8001"), "198.18.0.1")
+            forged = _raw("REGISTER", "8001", _credentials("8001", challenge, "REGISTER"))
+            for _ in range(100):
+                _ask_raw(here, forged, "10.0.1.1")
+            assert not here.node.guard.is_banned("10.0.1.1", here.clock.now)
+            phone = here.phone("8001", "front-desk-8001", ("10.0.1.1", 5060))
+            assert (await phone.register()).status == 200
+
+    simulate(main())
+
+
+def test_a_scan_of_users_is_banned_and_its_messages_are_not_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            for number in range(MOST_NAMES):
+                assert len(_ask_raw(here, _raw("REGISTER", f"{number}"))) == 1
+            assert _ask_raw(here, _raw("REGISTER", "8001")) == []
+            (ban,) = here.node.guard.bans.active(here.clock.now)
+            assert ban.source == "203.0.113.9"
+            await here.pass_time(61)
+            assert len(_ask_raw(here, _raw("REGISTER", "8001"))) == 1
+
+    simulate(main())
+
+
+def test_a_scanner_is_not_answered_and_then_not_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            scan = _raw("OPTIONS", "100", "User-Agent: friendly-scanner\r\n")
+            for _ in range(MOST_SCANS + 3):
+                assert _ask_raw(here, scan) == []
+            assert here.node.guard.dropped["banned"] == 3
+            assert _ask_raw(here, _raw("OPTIONS", "100")) == []
+
+    simulate(main())
+
+
+def test_bans_are_shown_and_lifted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            views = Views(here.node, here.store, 0.0)
+            assert (await views.show("bans")).rows == []
+            for _ in range(MOST_SCANS):
+                here.node.guard.scan("2001:db8::9", here.clock.now)
+            await here.pass_time(10)
+            assert (await views.show("bans")).rows == [["2001:db8::/64", "scanner", 1, 10, 50]]
+            assert await views.unban("2001:db8::9") is True
+            assert await views.unban("2001:db8::9") is False
+            with pytest.raises(ControlFault, match="'x' is no IP address"):
+                await views.unban("x")
+
+    simulate(main())
+
+
+def test_an_office_that_is_registered_is_not_banned_for_one_of_its_devices(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            here.phones.append(Phone(here.net, ("198.18.0.1", 5061), "8001", "front-desk-8001"))
+            assert (await here.phones[0].register()).status == 200
+            for number in range(3 * MOST_NAMES):
+                _ask_raw(here, _raw("REGISTER", f"{number}"), "198.18.0.1")
+            assert (await here.phones[0].register()).status == 200
+
+    simulate(main())
+
+
+def test_nobody_registers_in_the_name_of_another(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            for header in ("To", "From"):
+                request = phone.new_request("REGISTER", "sip:acme.example")
+                tag = ";tag=1" if header == "From" else ""
+                request.headers[header] = [f"<sip:8002@acme.example>{tag}"]
+                assert (await phone.ask(request)).status == 403
+
+    simulate(main())
+
+
+def test_one_source_cannot_use_up_the_rate_of_calls(tmp_path: Path) -> None:
+    few = parse_config("[guard]\ninvites_per_s = 2\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            greedy = await here.desk_phone()
+            modest = await here.desk_phone("8002", "workshop-8002")
+            talks = [greedy.call("7777") for _ in range(4)]
+            for talk in talks:
+                await talk.ended.wait()
+            assert sorted(talk.status for talk in talks) == [404, 404, 503, 503]
+            talk = modest.call("7777")
+            await talk.ended.wait()
+            assert talk.status == 404
+            here.carrier()
+            emergency = greedy.call("110")
+            await emergency.answered.wait()
+            emergency.hang_up()
+
+    simulate(main())
+
+
+def _secrets(here: World) -> set[str]:
+    """Return what no log may have: passwords, their hashes, the answers to challenges."""
+    found = {"front-desk-8001", "workshop-8002", "not-the-password"}
+    for user, password in (("8001", "front-desk-8001"), ("8002", "workshop-8002")):
+        found |= {ha1(kind, user, "sipcore", password) for kind in digest.ALGORITHMS}
+    for packet in here.net.sent:
+        found |= {one.decode() for one in re.findall(rb'response="([^"]+)"', packet.data)}
+    return found
+
+
+def test_no_log_has_a_password_a_hash_or_an_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> set[str]:
+        async with world(tmp_path) as here:
+            phone = await here.desk_phone()
+            await here.desk_phone("8002", "workshop-8002")
+            await _guess(here.phone("8001", "not-the-password", ("198.18.0.1", 5060)), 8)
+            talk = phone.call("8002")
+            await talk.answered.wait()
+            talk.hang_up()
+            await talk.ended.wait()
+            signed = _raw("REGISTER", "8001", 'Authorization: Digest response="beef"broken\r\n')
+            _ask_raw(here, signed)
+            _ask_raw(here, signed.replace(b"CSeq: 1 REGISTER", b"CSeq: x"))
+            here.store.import_provisioning(DEMO)
+            await here.pass_time(40)
+            return _secrets(here)
+
+    secrets = simulate(main()) | {"beef"}
+    assert len(secrets) > 8
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert [secret for secret in secrets if secret in said] == []

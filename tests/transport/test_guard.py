@@ -1,0 +1,241 @@
+"""The guard before the parser: buckets, bans, bounded memory."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sipcore.message.flow import Flow
+from sipcore.transport.bans import FIRST_S, LONGEST_S, REMEMBERED_S, Ban, Bans
+from sipcore.transport.guard import (
+    BURST_S,
+    MOST_GUESSES,
+    MOST_NAMES,
+    MOST_SCANS,
+    WINDOW_S,
+    Guard,
+    Rates,
+    TokenBucket,
+    source_of,
+)
+
+RATES = Rates(messages_per_s=10, known_messages_per_s=1000, invites_per_s=5, calls=2)
+BURST = int(RATES.messages_per_s * BURST_S)
+STRANGER, PEER = "203.0.113.9", "198.51.100.1"
+
+
+def guard(most: int = 100) -> Guard:
+    return Guard(lambda address: address == PEER, RATES, most)
+
+
+def sent(count: int, address: str = STRANGER) -> list[tuple[bytes, Flow]]:
+    return [(b"x", Flow("udp", "10.0.0.1", 5060, address, 5060))] * count
+
+
+def test_a_stranger_has_a_burst_and_then_its_rate() -> None:
+    one = guard()
+    assert len(one.sift(sent(100), 1000)) == BURST
+    assert len(one.sift(sent(100), 1001)) == RATES.messages_per_s
+    assert one.dropped == {"banned": 0, "rate": 100 - BURST + 90}
+
+
+def test_a_known_source_has_a_generous_bucket() -> None:
+    one = guard()
+    assert len(one.sift(sent(1000, PEER), 1000)) == BURST
+    assert len(one.sift(sent(900, PEER), 1001)) == 900
+
+
+def test_who_signed_in_rightly_is_known() -> None:
+    one = guard()
+    one.prove(STRANGER, 1000)
+    one.sift(sent(BURST), 1000)
+    assert len(one.sift(sent(900), 1001)) == 900
+
+
+def test_one_source_takes_nothing_from_another() -> None:
+    one = guard()
+    one.sift(sent(1000), 1000)
+    assert len(one.sift(sent(3, "203.0.113.10"), 1000)) == 3
+
+
+def test_the_order_of_a_batch_is_kept() -> None:
+    one = guard()
+    flows = [Flow("udp", "10.0.0.1", 5060, address, 5060) for address in (STRANGER, PEER)]
+    batch = [(b"%d" % n, flows[n % 2]) for n in range(6)]
+    assert list(one.sift(batch, 1000)) == batch
+
+
+def test_an_ipv6_host_is_its_64() -> None:
+    one = guard()
+    kept = [len(one.sift(sent(1, f"2001:db8:1:2::{n:x}"), 1000)) for n in range(1, 2 * BURST + 1)]
+    assert sum(kept) == BURST
+    assert len(one.sift(sent(1, "2001:db8:1:3::1"), 1000)) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_what_a_source_is(address: str, source: str) -> None:
+    assert source_of(address) == source
+
+
+def test_a_flood_of_made_up_sources_does_not_grow_it() -> None:
+    one = guard(most=50)
+    for number in range(10_000):
+        one.sift(sent(1, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"), 1000)
+    assert len(one) <= 2 * 51
+
+
+def test_a_source_that_goes_on_sending_is_not_forgotten_in_a_flood() -> None:
+    one = guard(most=50)
+    one.sift(sent(BURST), 1000)
+    for number in range(1000):
+        one.sift(sent(1, f"10.0.{number >> 8}.{number & 255}"), 1000)
+        assert one.sift(sent(1), 1000) == []
+
+
+def test_many_unknown_users_are_a_scan() -> None:
+    one = guard()
+    for number in range(MOST_NAMES):
+        assert not one.is_banned(STRANGER, 1000)
+        one.name_unknown(STRANGER, f"{number}", 1000)
+    assert one.is_banned(STRANGER, 1000)
+    assert one.sift(sent(2), 1000) == []
+    assert one.dropped["banned"] == 2
+    (ban,) = one.bans.active(1000)
+    assert (ban.source, ban.reason) == (STRANGER, "unknown users")
+
+
+def test_one_unknown_user_again_and_again_is_a_phone_set_up_wrongly() -> None:
+    one = guard()
+    for _ in range(1000):
+        one.name_unknown(STRANGER, "8001", 1000)
+    assert not one.is_banned(STRANGER, 1000)
+
+
+def test_what_lies_long_back_is_forgotten() -> None:
+    one = guard()
+    for number in range(10 * MOST_NAMES):
+        one.name_unknown(STRANGER, f"{number}", 1000 + number * WINDOW_S / 10)
+    assert not one.is_banned(STRANGER, 1000 + WINDOW_S)
+
+
+def test_many_wrong_passwords_are_banned() -> None:
+    one = guard()
+    for _ in range(MOST_GUESSES):
+        one.guess_wrong(STRANGER, 1000)
+    assert one.is_banned(STRANGER, 1000)
+
+
+def test_a_known_source_is_never_banned() -> None:
+    one = guard()
+    for number in range(1000):
+        one.name_unknown(PEER, f"{number}", 1000)
+        one.guess_wrong(PEER, 1000)
+        one.scan(PEER, 1000)
+        one.sift(sent(1000, PEER), 1000)
+    assert not one.is_banned(PEER, 1000)
+
+
+def test_a_flood_is_banned_at_last() -> None:
+    one = guard()
+    one.sift(sent(BURST + 249), 1000)
+    assert not one.is_banned(STRANGER, 1000)
+    one.sift(sent(2), 1000)
+    assert one.is_banned(STRANGER, 1000)
+
+
+def test_a_ban_ends_and_the_next_is_longer() -> None:
+    one = guard()
+    lengths = []
+    now = 1000.0
+    for _ in range(3):
+        for _ in range(MOST_SCANS):
+            one.scan(STRANGER, now)
+        (ban,) = one.bans.active(now)
+        lengths.append(ban.length_s)
+        now = ban.until
+        assert not one.is_banned(STRANGER, now)
+        assert len(one.sift(sent(1), now)) == 1
+    assert lengths == [FIRST_S, FIRST_S * 4, FIRST_S * 16]
+
+
+def test_an_unbanned_source_is_heard_at_once() -> None:
+    one = guard()
+    for _ in range(MOST_SCANS):
+        one.scan("2001:db8::1", 1000)
+    assert one.sift(sent(1, "2001:db8::2"), 1000) == []
+    assert one.unban("2001:db8::/64", 1000)
+    assert len(one.sift(sent(1, "2001:db8::2"), 1000)) == 1
+    assert not one.unban("2001:db8::1", 1000)
+    with pytest.raises(ValueError, match="nonsense"):
+        one.unban("nonsense", 1000)
+
+
+def test_a_changed_book_is_asked_anew() -> None:
+    known = {STRANGER}
+    one = Guard(lambda address: address in known, RATES)
+    one.sift(sent(BURST), 1000)
+    assert len(one.sift(sent(900), 1001)) == 900
+    known.clear()
+    one.review()
+    assert len(one.sift(sent(900), 1002)) == RATES.messages_per_s
+
+
+def test_a_source_has_a_rate_of_invites_and_a_number_of_calls() -> None:
+    one = guard()
+    assert [one.takes_invite(STRANGER, 1000) for _ in range(6)] == [True] * 5 + [False]
+    with one.call_of(STRANGER, 1000), one.call_of(STRANGER, 1000):
+        assert not one.takes_invite(STRANGER, 2000)
+    assert one.takes_invite(STRANGER, 2000)
+
+
+def test_the_table_of_bans_is_bounded_and_lets_the_first_to_end_go() -> None:
+    lifted: list[Ban] = []
+    bans = Bans(most=10, lifted=lifted.append)
+    for number in range(25):
+        bans.add(f"10.0.0.{number}", "scanner", 1000 + number)
+    assert len(bans) == 10
+    assert [ban.source for ban in lifted] == [f"10.0.0.{n}" for n in range(15)]
+    assert bans.count == 25
+
+
+def test_bans_are_told_once_and_forgotten_a_day_after_their_end() -> None:
+    told: list[Ban] = []
+    bans = Bans(banned=told.append)
+    first = bans.add(STRANGER, "scanner", 0)
+    assert bans.add(STRANGER, "flood", 1) is first
+    assert told == [first]
+    bans.sweep(first.until + REMEMBERED_S - 1)
+    assert len(bans) == 1
+    bans.sweep(first.until + REMEMBERED_S)
+    assert len(bans) == 0
+
+
+def test_a_ban_never_lasts_longer_than_a_day() -> None:
+    bans = Bans()
+    now = 0.0
+    for _ in range(50):
+        now = bans.add(STRANGER, "scanner", now).until
+    assert bans.add(STRANGER, "scanner", now).length_s == LONGEST_S
+
+
+def test_a_bucket_refuses_what_is_beyond_its_rate() -> None:
+    bucket = TokenBucket(rate_per_s=2, burst=1)
+    assert [bucket.take(t) for t in (0, 0, 0.5, 0.6, 1.1)] == [True, False, True, False, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 2), st.integers(1, 40)), max_size=40))
+def test_a_stranger_never_gets_more_than_burst_and_rate(steps: list[tuple[float, int]]) -> None:
+    one = guard()
+    now, passed = 1000.0, 0
+    for pause_s, count in steps:
+        now += pause_s
+        passed += len(one.sift(sent(count), now))
+        assert passed <= BURST + (now - 1000) * RATES.messages_per_s
