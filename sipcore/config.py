@@ -58,6 +58,8 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True):
 class Sip(Struct, frozen=True, forbid_unknown_fields=True):
     digest: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
     tls_ca: str | None = None
+    path: Literal["any", "supported"] = "any"
+    service_route: tuple[Annotated[str, Meta(pattern=r"^<sips?:[^<>\s,]+>$")], ...] = ()
 
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):

@@ -99,6 +99,8 @@ class Node:
         self.registrar = Registrar(
             self.endpoint, parts.clock, parts.bindings, config.limits.contacts_per_extension
         )
+        self.registrar.service_route = config.sip.service_route
+        self.registrar.is_path_strict = config.sip.path == "supported"
         settings = Settings(
             node=config.node.name,
             most_calls=config.limits.calls,

@@ -70,6 +70,10 @@ def test_values_take_the_place_of_defaults() -> None:
         ("[[listen]]\nport = 0", "Expected `int` >= 1 - at `$.listen[0].port`"),
         ("[[listen]]\nport = 65536", "Expected `int` <= 65535 - at `$.listen[0].port`"),
         ("[sip]\ndigest = ['MD4']", "Invalid enum value 'MD4' - at `$.sip.digest[0]`"),
+        (
+            "[sip]\nservice_route = ['edge']",
+            r"Expected `str` matching regex '^<sips?:[^<>\\s,]+>$' - at `$.sip.service_route[0]`",
+        ),
         ("[media]\nports = [1]", "Expected `array` of length 2, got 1 - at `$.media.ports`"),
         ("[media]\nwire = 'uring'", "Invalid enum value 'uring' - at `$.media.wire`"),
         ("[media]\nworkers = 0", "Expected `int` >= 1 - at `$.media.workers`"),

@@ -17,6 +17,7 @@ from sipcore.message.flow import Hop
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book
 from sipcore.policy.concurrency import Slots
+from sipcore.store.bindings import BindingKey
 
 
 class Journal(Protocol):
@@ -30,11 +31,24 @@ class Journal(Protocol):
     def fault(self) -> str | None: ...
 
 
+class Reach(Struct, frozen=True, gc=False):
+    """How a registered contact is reached: Request-URI, way, and Route (RFC 3327) if it has one."""
+
+    uri: str
+    hop: Hop
+    route: tuple[str, ...]
+    key: BindingKey
+
+
 class Contacts(Protocol):
     """Where the devices of an extension or a customer's PBX are now."""
 
-    def ways_to(self, customer: str, user: str) -> list[tuple[str, Hop]]:
-        """Return Request-URI and way of every contact registered, the latest first."""
+    def ways_to(self, customer: str, user: str) -> list[Reach]:
+        """Return the way to every device registered, the preferred and latest first."""
+        ...
+
+    def flow_failed(self, key: BindingKey) -> Reach | None:
+        """Forget a flow that has gone; return the way over another flow of the device."""
         ...
 
 

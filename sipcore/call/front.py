@@ -14,6 +14,7 @@ from sipcore.call.desk import Desk
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
+from sipcore.call.wish import EXTENSIONS
 from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
@@ -28,6 +29,8 @@ SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
             "iwar", "smap", "vaxsipuseragent", "pplsip")  # fmt: skip
 END_S = 3.0  # a call that is told to end takes a journal line and the media's figures
 BURST_S = 0.5  # how much of a second's rate may come at once
+
+UNDERSTOOD = {"REGISTER": EXTENSIONS}  # option tags that may be required, by method
 
 Start = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -85,7 +88,9 @@ class Front:
             return 416, None
         if method == "INVITE" and request.number("Max-Forwards", 255) == 0:
             return 483, None
-        wanted = request.tokens("Require")  # Proxy-Require is for proxies, and none is here
+        # Proxy-Require is for proxies, and none is here
+        known = UNDERSTOOD.get(method, frozenset())
+        wanted = [tag for tag in request.tokens("Require") if tag not in known]
         if wanted:
             return 420, {"Unsupported": [", ".join(wanted)]}
         return _inspect_invite(request) if method == "INVITE" else None

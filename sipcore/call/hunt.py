@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from sipcore.call.ending import Ending, failed, q850_in, refused
-from sipcore.call.invite import invite, ways_to
+from sipcore.call.invite import Way, invite, ways_to
 from sipcore.call.leg import SDP, CalleeLeg, Leg
 from sipcore.dialog.events import Cancelled, Reply, Within
 from sipcore.errors import BadMessage, MediaError
@@ -36,10 +36,15 @@ class Won(Struct):
 class Group:
     """Targets that ring together, and what has come of them."""
 
-    def __init__(self, targets: tuple[Target, ...], slot: Slot) -> None:
+    def __init__(
+        self, targets: tuple[Target, ...], slot: Slot, permit: Permit, offer: bytes
+    ) -> None:
         self.targets = targets
         self.slot = slot
+        self.permit = permit
+        self.offer = offer
         self.legs: list[CalleeLeg] = []
+        self.ways: dict[CalleeLeg, Way] = {}
         self.refusals: list[Ending] = []
         self.is_carrier = isinstance(targets[0], CarrierTarget)
         self.has_rung = False
@@ -47,6 +52,13 @@ class Group:
     @property
     def is_lost(self) -> bool:
         return all(leg.is_over for leg in self.legs)
+
+    def ring(self, call: "Call", way: Way) -> None:
+        """Send an INVITE on a way."""
+        request = invite(call, self.permit, way, self.offer)
+        leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
+        self.legs.append(leg)
+        self.ways[leg] = way
 
     def give_up(self, reason: str | None = None) -> None:
         """Cancel all that still ring."""
@@ -68,10 +80,10 @@ async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
         slot = _slot_for(call, targets)
         if slot is None:
             continue
-        group = Group(targets, slot)
+        group = Group(targets, slot, permit, offer)
         outcome: Won | Ending | None = None
         try:
-            outcome = await _ring(call, group, permit, offer)
+            outcome = await _ring(call, group)
         finally:
             if not isinstance(outcome, Won):
                 group.give_up()
@@ -100,12 +112,11 @@ def _may_try_next(end: Ending, group: Group) -> bool:
     return end.status == 408 or 500 <= end.status < 600
 
 
-async def _ring(call: "Call", group: Group, permit: Permit, offer: bytes) -> Won | Ending:
+async def _ring(call: "Call", group: Group) -> Won | Ending:
     for target in group.targets:
         call.draft.try_target(target)
         for way in await ways_to(call, target):
-            request = invite(call, permit, way, offer)
-            group.legs.append(CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who))
+            group.ring(call, way)
     if not group.legs:
         return (
             failed(480, "not registered", q850=20)
@@ -161,6 +172,8 @@ def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending |
     if status < 300:
         return _won(group, leg, event)
     leg.leave()
+    if _rings_elsewhere(call, group, leg, event):
+        return None
     group.refusals.append(_refusal(leg, event))
     if status >= 600:
         group.give_up()
@@ -205,6 +218,18 @@ def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
     return Won(leg, event.response, group.slot)
 
 
+def _rings_elsewhere(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -> bool:
+    """A flow has gone (430, or nothing could be sent): ring over another one of the device."""
+    way, status = group.ways[leg], event.response.status
+    if way.contact is None or not (status == 430 or (status == 503 and event.is_local)):
+        return False
+    reach = call.desk.contacts.flow_failed(way.contact)
+    if reach is None:
+        return False
+    group.ring(call, Way(way.who, reach.uri, reach.hop, way.caller, reach.route, reach.key))
+    return True
+
+
 def _refusal(leg: CalleeLeg, event: Reply) -> Ending:
     response = event.response
     status = response.status
@@ -212,6 +237,8 @@ def _refusal(leg: CalleeLeg, event: Reply) -> Ending:
         return failed(status, "no response" if status == 408 else "cannot be reached")
     if status in OUR_FAULT:
         return failed(503, f"{leg.who} wants credentials")
+    if status == 430:
+        return failed(480, f"{leg.who} has no flow left", q850=20)
     if status < 400:
         return failed(480, f"{leg.who} redirects", "callee")
     return failed(status, response.reason, "callee", q850_in(response))

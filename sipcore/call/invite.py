@@ -5,25 +5,33 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sipcore.call.desk import Reach
 from sipcore.call.leg import ALLOW, SDP
+from sipcore.call.wish import with_number
 from sipcore.message.address import Address
 from sipcore.message.flow import Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
-from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target
+from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
+from sipcore.store.bindings import BindingKey
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
 
 
 class Way(Struct, frozen=True, gc=False):
-    """One place that a target stands for. `caller`: its number as this target is told it."""
+    """One place that a target stands for. `caller`: its number as this target is told it.
+
+    `route` and `contact` belong to one that has registered: its path (RFC 3327), its binding.
+    """
 
     who: str
     uri: str
     hop: Hop
     caller: str
+    route: tuple[str, ...] = ()
+    contact: BindingKey | None = None
 
 
 async def ways_to(call: "Call", target: Target) -> list[Way]:
@@ -34,14 +42,12 @@ async def ways_to(call: "Call", target: Target) -> list[Way]:
         return await _by_uri(call, target.id, with_user(uri, target.number), target.caller)
     if isinstance(target, ExtensionTarget):
         found = contacts.ways_to(target.customer, target.number)
-        return [Way(target.number, uri, hop, call.draft.caller_shown) for uri, hop in found]
+        shown = call.draft.caller_shown
+        return [Way(target.number, one.uri, one.hop, shown, one.route, one.key) for one in found]
     trunk = book.trunks[target.id]
     found = contacts.ways_to(trunk.customer, trunk.user) if trunk.user else []
     if found:
-        return [
-            Way(trunk.id, str(with_user(Uri.parse(uri), target.number)), hop, target.caller)
-            for uri, hop in found
-        ]
+        return [_bulk(trunk.id, one, target) for one in found]
     if trunk.uri is None:
         return []
     uri = with_user(Uri.parse(trunk.uri), target.number)
@@ -51,6 +57,12 @@ async def ways_to(call: "Call", target: Target) -> list[Way]:
 async def _by_uri(call: "Call", who: str, uri: Uri, caller: str) -> list[Way]:
     hop = await call.desk.endpoint.hop_to(uri)
     return [] if hop is None else [Way(who, str(uri), hop, caller)]
+
+
+def _bulk(who: str, reach: Reach, target: TrunkTarget) -> Way:
+    """Put the number into the contact of a PBX that has registered (RFC 6140 5.3)."""
+    uri = str(with_number(Uri.parse(reach.uri), target.number))
+    return Way(who, uri, reach.hop, target.caller, reach.route, reach.key)
 
 
 def with_user(uri: Uri, user: str) -> Uri:
@@ -75,6 +87,8 @@ def invite(call: "Call", permit: Permit, way: Way, offer: bytes) -> Request:
         "Contact": [hop.contact(scheme=called.scheme)],
         "Allow": [ALLOW],
     }
+    if way.route:
+        headers["Route"] = list(way.route)
     if way.caller:
         headers["P-Asserted-Identity"] = [f"{name}<{shown}>"]
     if offer:

@@ -1,51 +1,31 @@
 """The registrar (RFC 3261 10.3): who is where. In memory, written behind, restored at start."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from msgspec import Struct
-
+from sipcore.call.desk import Reach
 from sipcore.call.leg import is_behind_nat
+from sipcore.call.wish import Asked, Verdict, Wish, read
 from sipcore.clock import Clock
 from sipcore.endpoint import Endpoint
 from sipcore.errors import BadMessage
-from sipcore.message.address import Address
+from sipcore.message.address import parse_address
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
+from sipcore.message.values import quote, split_commas
 from sipcore.policy.book import Identity
-from sipcore.store.bindings import Binding, Bindings
-
-DEFAULT_EXPIRES_S = 3600
-LEAST_EXPIRES_S = 60
-MOST_EXPIRES_S = 7200
+from sipcore.store.bindings import Binding, BindingKey, Bindings
 
 Owner = tuple[str, str]  # customer, user
-
-
-class Verdict(Struct, frozen=True):
-    """What the REGISTER is answered."""
-
-    status: int
-    headers: Headers
-    result: str  # for the metric
-
-
-class Wish(Struct, frozen=True):
-    """One Contact of a REGISTER: where, and for how long; 0 removes it."""
-
-    contact: Address
-    expires_s: int
-
-    @property
-    def instance(self) -> str:
-        """The device (RFC 5626 4.1), and which of its flows."""
-        instance = self.contact.params.get("+sip.instance") or ""
-        return f"{instance}#{self.contact.params.get('reg-id') or ''}" if instance else ""
+OnChange = Callable[[Owner], None]
 
 
 class Registrar:
-    """All bindings of a node."""
+    """All bindings of a node. `on_change` is told whose contacts have come or gone.
+
+    `service_route` is told to devices that register through an edge (RFC 3608).
+    """
 
     def __init__(
         self, endpoint: Endpoint, clock: Clock, store: Bindings, most_contacts: int
@@ -54,14 +34,19 @@ class Registrar:
         self._clock = clock
         self._store = store
         self._most_contacts = most_contacts
-        self._bindings: dict[Owner, dict[str, Binding]] = {}
-        self._sources: Counter[str] = Counter()  # live bindings by the address they came from
+        self._bindings: dict[Owner, tuple[Binding, ...]] = {}
+        self._sources: Counter[str] = Counter()  # bindings by the address they came from
         self._count = 0
+        self.service_route: tuple[str, ...] = ()
+        self.is_path_strict = False
+        self.on_change: OnChange = lambda owner: None
 
     def restore(self, bindings: Iterable[Binding]) -> None:
         """Take in what was registered before a restart."""
         for binding in bindings:
-            self._keep(binding)
+            owner = (binding.customer, binding.extension)
+            mine = [one for one in self._mine(owner) if one.key != binding.key]
+            self._put(owner, (*mine, binding))
 
     def __len__(self) -> int:
         return self._count
@@ -72,38 +57,58 @@ class Registrar:
 
     def is_home(self, identity: Identity, address: str) -> bool:
         """Tell whether an identity is registered from an address."""
-        mine = self._of((identity.customer, identity.user))
+        mine = self._mine((identity.customer, identity.user))
         return any(one.remote_address == address for one in mine)
 
     def all(self) -> list[Binding]:
         """Return every binding that has not expired, for people who look in."""
         now = self._clock.wall_s()
-        return [
-            binding
-            for mine in self._bindings.values()
-            for binding in mine.values()
-            if binding.expires_at > now
-        ]
+        return [one for mine in self._bindings.values() for one in mine if one.expires_at > now]
+
+    def of(self, customer: str, user: str) -> list[Binding]:
+        """Return what an extension or a trunk has registered, the preferred and latest first."""
+        return sorted(self._live((customer, user)), key=lambda one: (-one.q, -one.expires_at))
 
     def sweep(self) -> None:
         """Let go what has expired. Look-ups skip it before that."""
         now = self._clock.wall_s()
-        expired = [
-            binding
-            for mine in self._bindings.values()
-            for binding in mine.values()
-            if binding.expires_at <= now
+        late = [
+            owner
+            for owner, mine in self._bindings.items()
+            if any(one.expires_at <= now for one in mine)
         ]
-        for binding in expired:
-            self._drop(binding)
+        for owner in late:
+            self._commit(owner, self._live(owner))
 
-    def ways_to(self, customer: str, user: str) -> list[tuple[str, Hop]]:
-        """Return Request-URI and way of every live contact, the latest registered first."""
-        now = self._clock.wall_s()
-        live = [one for one in self._of((customer, user)) if one.expires_at > now]
-        live.sort(key=lambda one: one.expires_at, reverse=True)
-        ways = ((one.contact, self._way(one)) for one in live)
-        return [(contact, hop) for contact, hop in ways if hop is not None]
+    def ways_to(self, customer: str, user: str) -> list[Reach]:
+        """Return the way to every device that is registered, the preferred and latest first.
+
+        Of several flows of one device the latest is taken (RFC 5626 6).
+        """
+        found: list[Reach] = []
+        devices: set[str] = set()
+        for one in self.of(customer, user):
+            device = _device(one)
+            if device in devices or (reach := self._reach(one)) is None:
+                continue
+            found.append(reach)
+            if device:
+                devices.add(device)
+        return found
+
+    def flow_failed(self, key: BindingKey) -> Reach | None:
+        """Forget a flow over which its device cannot be reached any more (RFC 5626 5.3, 430).
+
+        Return the way over another flow of the device. A contact that is no flow stays: it may be
+        reached in other ways.
+        """
+        owner = key[:2]
+        lost = next((one for one in self._mine(owner) if one.key == key), None)
+        if lost is None or not _device(lost):
+            return None
+        self._commit(owner, [one for one in self._mine(owner) if one is not lost])
+        rest = (one for one in self.of(*owner) if _device(one) == _device(lost))
+        return next((reach for one in rest if (reach := self._reach(one)) is not None), None)
 
     def register(self, identity: Identity, request: Request, flow: Flow) -> Verdict:
         """Act on an authenticated REGISTER. Raises BadMessage; then nothing has changed."""
@@ -116,28 +121,19 @@ class Registrar:
             return self._answer(owner, "queried")
         if "*" in rows:
             return self._clear(owner, request, rows)
-        wishes = [self._wish(contact, request) for contact in request.addresses("Contact")]
-        least = min((one.expires_s for one in wishes if one.expires_s), default=MOST_EXPIRES_S)
-        if least < LEAST_EXPIRES_S:
-            return Verdict(423, {"Min-Expires": [str(LEAST_EXPIRES_S)]}, "refused")
+        asked = read(request, is_path_strict=self.is_path_strict)
+        if isinstance(asked, Verdict):
+            return asked
+        if identity.kind != "trunk" and any(wish.is_bulk for wish in asked.wishes):
+            return Verdict(403, {}, "refused")
         if self._is_out_of_order(owner, request):
             return Verdict(500, {}, "refused")
-        after = self._replaced(owner, wishes, request, flow)
+        after = self._replaced(owner, asked, request, flow)
         if len(after) > self._most_contacts:
             return Verdict(403, {}, "refused")
         self._commit(owner, after)
-        return self._answer(owner, "registered" if any(w.expires_s for w in wishes) else "removed")
-
-    def _wish(self, contact: Address, request: Request) -> Wish:
-        said = contact.params.get("expires")
-        if said is not None and said.isdecimal() and said.isascii():
-            expires_s = int(said[:10])
-        else:
-            header = request.number("Expires", (1 << 32) - 1)
-            expires_s = DEFAULT_EXPIRES_S if header is None else header
-        if contact.uri.scheme not in ("sip", "sips"):
-            raise BadMessage("Contact is no SIP URI")
-        return Wish(contact, min(expires_s, MOST_EXPIRES_S))
+        is_kept = any(wish.expires_s for wish in asked.wishes)
+        return self._answer(owner, "registered" if is_kept else "removed", asked)
 
     def _clear(self, owner: Owner, request: Request, rows: list[str]) -> Verdict:
         """`Contact: *` removes all, alone and with Expires: 0 (10.2.2)."""
@@ -145,53 +141,73 @@ class Registrar:
             raise BadMessage("Contact: * needs Expires: 0 and stands alone")
         if self._is_out_of_order(owner, request):
             return Verdict(500, {}, "refused")
-        self._commit(owner, {})
+        self._commit(owner, [])
         return self._answer(owner, "removed")
 
     def _is_out_of_order(self, owner: Owner, request: Request) -> bool:
         """An older request of the same client came late (10.3 step 7)."""
         call_id, number = request.call_id, request.cseq.number
-        return any(one.call_id == call_id and number <= one.cseq for one in self._of(owner))
+        return any(one.call_id == call_id and number <= one.cseq for one in self._mine(owner))
 
-    def _replaced(
-        self, owner: Owner, wishes: list[Wish], request: Request, flow: Flow
-    ) -> dict[str, Binding]:
+    def _replaced(self, owner: Owner, asked: Asked, request: Request, flow: Flow) -> list[Binding]:
         """Return the bindings as they will be: the same URI or the same device is replaced."""
         now = self._clock.wall_s()
-        after = {key: one for key, one in self._mine(owner).items() if one.expires_at > now}
-        for wish in wishes:
-            uri = wish.contact.uri
-            for key, one in list(after.items()):
-                is_same_device = wish.instance and wish.instance == one.instance
-                if is_same_device or key == str(uri) or uri.is_same(Uri.parse(key)):
-                    del after[key]
+        after = self._live(owner)
+        for wish in asked.wishes:
+            after = [one for one in after if not _is_replaced(one, wish)]
             if wish.expires_s:
-                binding = _binding(owner, wish, request, flow, now)
-                after[binding.contact] = binding
+                after.append(_binding(owner, wish, request, flow, (now, asked.path)))
         return after
 
-    def _commit(self, owner: Owner, after: dict[str, Binding]) -> None:
+    def _commit(self, owner: Owner, after: list[Binding]) -> None:
         before = self._mine(owner)
-        for key, binding in list(before.items()):
-            if key not in after:
-                self._drop(binding)
-        for key, binding in after.items():
-            if before.get(key) is not binding:
-                self._keep(binding)
-                self._store.put(binding)
+        kept, had = {one.key for one in after}, {one.key for one in before}
+        for key in had - kept:
+            self._store.remove(key)
+        for one in after:
+            if one not in before:
+                self._store.put(one)
+        self._put(owner, tuple(after))
+        if kept != had:
+            self.on_change(owner)
 
-    def _answer(self, owner: Owner, result: str) -> Verdict:
+    def _put(self, owner: Owner, after: tuple[Binding, ...]) -> None:
+        before = self._mine(owner)
+        self._count += len(after) - len(before)
+        for one in after:
+            self._sources[one.remote_address] += 1
+        for one in before:
+            self._sources[one.remote_address] -= 1
+            if not self._sources[one.remote_address]:
+                del self._sources[one.remote_address]
+        if after:
+            self._bindings[owner] = after
+        else:
+            self._bindings.pop(owner, None)
+
+    def _answer(self, owner: Owner, result: str, asked: Asked | None = None) -> Verdict:
         now = self._clock.wall_s()
-        contacts = [
-            f"<{one.contact}>;expires={round(one.expires_at - now)}"
-            for one in self._of(owner)
-            if one.expires_at > now
-        ]
-        return Verdict(200, {"Contact": contacts} if contacts else {}, result)
+        contacts = [_row(one, now) for one in self._live(owner)]
+        headers: Headers = {"Contact": contacts} if contacts else {}
+        if asked is not None and asked.path:
+            if asked.reflects_path:
+                headers["Path"] = split_commas(asked.path)
+            if self.service_route:
+                headers["Service-Route"] = list(self.service_route)
+        if asked is not None and asked.is_outbound:
+            headers["Require"] = ["outbound"]
+        return Verdict(200, headers, result)
+
+    def _reach(self, binding: Binding) -> Reach | None:
+        hop = self._way(binding)
+        if hop is None:
+            return None
+        route = tuple(split_commas(binding.path)) if binding.path else ()
+        return Reach(binding.contact, hop, route, binding.key)
 
     def _way(self, binding: Binding) -> Hop | None:
-        """Return how a contact is reached: on its own stream, back where it came from when it is
-        behind NAT, else at its URI."""
+        """Return how a contact is reached: along its path; on its own stream or flow; back where it
+        came from when it is behind NAT or has no address (RFC 7118 5.2.1); else at its URI."""
         flow = Flow(
             binding.transport,
             binding.local_address,
@@ -199,42 +215,54 @@ class Registrar:
             binding.remote_address,
             binding.remote_port,
         )
+        if binding.path:
+            first = parse_address(split_commas(binding.path)[0]).uri
+            return self._endpoint.hop_at_once(first) or self._endpoint.hop_by(flow)
         uri = Uri.parse(binding.contact)
-        if flow.is_reliable or is_behind_nat(uri, flow):
+        if flow.is_reliable or _device(binding) or is_behind_nat(uri, flow):
+            return self._endpoint.hop_by(flow)
+        if uri.host.lower().endswith(".invalid"):
             return self._endpoint.hop_by(flow)
         return self._endpoint.hop_at_once(uri) or self._endpoint.hop_by(flow)
 
-    def _mine(self, owner: Owner) -> dict[str, Binding]:
-        return self._bindings.get(owner) or {}
+    def _mine(self, owner: Owner) -> tuple[Binding, ...]:
+        return self._bindings.get(owner, ())
 
-    def _of(self, owner: Owner) -> list[Binding]:
-        return list(self._mine(owner).values())
-
-    def _keep(self, binding: Binding) -> None:
-        mine = self._bindings.setdefault((binding.customer, binding.extension), {})
-        if (before := mine.get(binding.contact)) is not None:
-            self._leave(before)
-        self._count += 1
-        self._sources[binding.remote_address] += 1
-        mine[binding.contact] = binding
-
-    def _leave(self, binding: Binding) -> None:
-        self._count -= 1
-        self._sources[binding.remote_address] -= 1
-        if not self._sources[binding.remote_address]:
-            del self._sources[binding.remote_address]
-
-    def _drop(self, binding: Binding) -> None:
-        owner = (binding.customer, binding.extension)
-        mine = self._bindings[owner]
-        del mine[binding.contact]
-        self._leave(binding)
-        if not mine:
-            del self._bindings[owner]
-        self._store.remove(binding.key)
+    def _live(self, owner: Owner) -> list[Binding]:
+        now = self._clock.wall_s()
+        return [one for one in self._mine(owner) if one.expires_at > now]
 
 
-def _binding(owner: Owner, wish: Wish, request: Request, flow: Flow, now: float) -> Binding:
+def _device(binding: Binding) -> str:
+    """Return the device that has registered by flows (RFC 5626); "" for other contacts."""
+    instance, _, reg_id = binding.instance.rpartition("#")
+    return instance if reg_id else ""
+
+
+def _is_replaced(one: Binding, wish: Wish) -> bool:
+    if wish.instance and wish.instance == one.instance:
+        return True
+    if wish.is_outbound and _device(one):  # two flows of a device may well have one URI
+        return False
+    uri = wish.contact.uri
+    return one.contact == str(uri) or uri.is_same(Uri.parse(one.contact))
+
+
+def _row(one: Binding, now: float) -> str:
+    """Write a binding as the answer has it."""
+    row = f"<{one.contact}>;expires={round(one.expires_at - now)}"
+    if one.q != 1:
+        row += f";q={one.q:.3g}"
+    if device := _device(one):
+        row += f";+sip.instance={quote(device)};reg-id={one.instance.rpartition('#')[2]}"
+    return row
+
+
+def _binding(
+    owner: Owner, wish: Wish, request: Request, flow: Flow, at: tuple[float, str]
+) -> Binding:
+    """Make a binding. `at`: now, and its path."""
+    now, path = at
     return Binding(
         customer=owner[0],
         extension=owner[1],
@@ -248,5 +276,7 @@ def _binding(owner: Owner, wish: Wish, request: Request, flow: Flow, now: float)
         call_id=request.call_id,
         cseq=request.cseq.number,
         expires_at=now + wish.expires_s,
+        q=wish.q,
         user_agent=(request.first("User-Agent") or "")[:128],
+        path=path,
     )

@@ -18,13 +18,15 @@ _log = logger(__name__)
 
 FLUSH_S = 0.2
 RETRY_S = 1.0
-BindingKey = tuple[str, str, str]  # customer, extension, contact URI
+BindingKey = tuple[str, str, str, str]  # customer, extension, contact URI, instance
 
 
 class Binding(Struct, frozen=True, gc=False):
     """A contact of an extension, or of a trunk that registers (`extension` is then its user).
 
-    The flow (RFC 5626) is transport, local and remote address. `expires_at`: seconds since 1970.
+    The flow (RFC 5626) is transport, local and remote address. `instance` is the device, then `#`
+    and its reg-id where it registers by flows. `path` is the route to it (RFC 3327), as text.
+    `expires_at`: seconds since 1970.
     """
 
     customer: str
@@ -45,7 +47,7 @@ class Binding(Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> BindingKey:
-        return self.customer, self.extension, self.contact
+        return self.customer, self.extension, self.contact, self.instance
 
 
 Changes = dict[BindingKey, Binding | None]  # None: gone
@@ -66,7 +68,8 @@ def save_bindings(database: Database, changes: Changes) -> None:
     """Write changes in one transaction. Raises StoreFault."""
     with database.write() as connection:
         connection.executemany(
-            "DELETE FROM binding WHERE customer = ? AND extension = ? AND contact = ?",
+            "DELETE FROM binding WHERE customer = ? AND extension = ? AND contact = ?"
+            " AND instance = ?",
             [key for key, binding in changes.items() if binding is None],
         )
         connection.executemany(

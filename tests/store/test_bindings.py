@@ -1,10 +1,12 @@
 """Bindings are written behind: nobody waits for the disk, nothing is forgotten."""
 
+import sqlite3
 import threading
+from importlib import resources
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from sipcore.store.bindings import Binding, BindingWriter, Changes, save_bindings
 from sipcore.store.database import Database, StoreFault
@@ -81,7 +83,7 @@ def test_a_binding_is_replaced_and_removed_by_its_contact(store: Store) -> None:
     inline.put(replace(PHONE, contact="sip:other"))
     assert [one.cseq for one in store.load_bindings(NOW)] == [8, 7]
     inline.remove(PHONE.key)
-    inline.remove(("nobody", "1", "sip:none"))
+    inline.remove(("nobody", "1", "sip:none", ""))
     assert [one.contact for one in store.load_bindings(NOW)] == ["sip:other"]
 
 
@@ -159,3 +161,26 @@ def test_put_does_not_wait_for_a_slow_disk(database: Database) -> None:
     go_on.set()
     writer.close()
     database.close()
+
+
+def test_two_flows_of_a_device_may_have_one_contact(store: Store) -> None:
+    inline = store.inline_bindings()
+    first, second = (replace(PHONE, instance=f"<urn:uuid:1>#{number}") for number in (1, 2))
+    inline.put(first)
+    inline.put(second)
+    assert store.load_bindings(NOW) == [first, second]
+    inline.remove(first.key)
+    assert store.load_bindings(NOW) == [second]
+
+
+def test_bindings_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    schema = resources.files("sipcore.store").joinpath("schema", "0001_provisioning.sql")
+    old = sqlite3.connect(tmp_path / "sipcore.db")
+    old.executescript(schema.read_text("utf-8"))
+    old.execute(f"INSERT INTO binding VALUES ({', '.join('?' * 15)})", astuple(PHONE))
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    store = Store.open(tmp_path)
+    assert store.load_bindings(NOW) == [PHONE]
+    store.close()

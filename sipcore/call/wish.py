@@ -1,0 +1,131 @@
+"""What a REGISTER asks for: contacts, for how long, with which extensions (RFC 3327, 5626, 6140).
+
+Text in, values out: who may register, and what is registered, the registrar knows.
+"""
+
+from msgspec import Struct
+
+from sipcore.errors import BadMessage
+from sipcore.message.address import Address, parse_address
+from sipcore.message.message import Headers, Request
+from sipcore.message.uri import Uri
+
+DEFAULT_EXPIRES_S = 3600
+LEAST_EXPIRES_S = 60
+MOST_EXPIRES_S = 7200
+MOST_PATH = 8
+MOST_PATH_CHARS = 1024
+EXTENSIONS = frozenset({"path", "outbound", "gin"})  # what a REGISTER may require
+
+
+class Verdict(Struct, frozen=True):
+    """What the REGISTER is answered."""
+
+    status: int
+    headers: Headers
+    result: str  # for the metric
+
+
+class Wish(Struct, frozen=True):
+    """One Contact of a REGISTER: where, and for how long; 0 removes it."""
+
+    contact: Address
+    expires_s: int
+    is_outbound: bool = False
+
+    @property
+    def instance(self) -> str:
+        """The device, and which of its flows where it has several (RFC 5626 4.1, 6)."""
+        params = self.contact.params
+        instance = params.get("+sip.instance") or ""
+        reg_id = (params.get("reg-id") or "") if self.is_outbound else ""
+        return f"{instance}#{reg_id}" if instance else ""
+
+    @property
+    def q(self) -> float:
+        """The preference, 1 where none is readable (RFC 3261 20.10)."""
+        try:
+            q = float(self.contact.params.get("q") or 1)
+        except ValueError:
+            return 1.0
+        return q if 0 <= q <= 1 else 1.0
+
+    @property
+    def is_bulk(self) -> bool:
+        """True where all numbers of a PBX are meant (RFC 6140 5.2)."""
+        return "bnc" in self.contact.uri.params
+
+
+class Asked(Struct, frozen=True):
+    """A REGISTER as it was read. `path`: the route to its contacts, first hop first."""
+
+    wishes: list[Wish]
+    path: str = ""
+    reflects_path: bool = False
+    is_outbound: bool = False
+
+
+def read(request: Request, *, is_path_strict: bool = False) -> Asked | Verdict:
+    """Read the contacts of a REGISTER that has any. Raises BadMessage.
+
+    `is_path_strict`: a Path that the device does not know of is refused, as RFC 3327 5.3 allows.
+    """
+    supported = {*request.tokens("Supported"), *request.tokens("Require")}
+    path = _path(request)
+    if path and is_path_strict and "path" not in supported:
+        return Verdict(420, {"Unsupported": ["path"]}, "refused")
+    wishes = [_wish(one, request, supported) for one in request.addresses("Contact")]
+    is_outbound = any(one.is_outbound for one in wishes)
+    if is_outbound and not _keeps_flows(request, path):
+        return Verdict(439, {}, "refused")
+    if any(one.is_bulk for one in wishes) and "gin" not in request.tokens("Require"):
+        return Verdict(421, {"Require": ["gin"]}, "refused")
+    least = min((one.expires_s for one in wishes if one.expires_s), default=MOST_EXPIRES_S)
+    if least < LEAST_EXPIRES_S:
+        return Verdict(423, {"Min-Expires": [str(LEAST_EXPIRES_S)]}, "refused")
+    return Asked(wishes, ", ".join(path), "path" in supported, is_outbound)
+
+
+def _path(request: Request) -> list[str]:
+    path = request.values("Path")
+    if len(path) > MOST_PATH or sum(map(len, path)) > MOST_PATH_CHARS:
+        raise BadMessage("Path is too long")
+    for one in path:
+        if parse_address(one).uri.scheme not in ("sip", "sips"):
+            raise BadMessage("Path is no SIP URI")
+    return path
+
+
+def _keeps_flows(request: Request, path: list[str]) -> bool:
+    """Tell whether the device's first hop is us, or one that says it keeps flows (RFC 5626 6)."""
+    if path:
+        return "ob" in parse_address(path[-1]).uri.params
+    return len(request.values("Via")) == 1
+
+
+def _wish(contact: Address, request: Request, supported: set[str]) -> Wish:
+    uri, params = contact.uri, contact.params
+    if uri.scheme not in ("sip", "sips"):
+        raise BadMessage("Contact is no SIP URI")
+    if "bnc" in uri.params and uri.user is not None:
+        raise BadMessage("Contact with bnc has a user part")  # RFC 6140 5.2
+    said = params.get("expires")
+    if said is not None:  # what cannot be read counts as 3600 (RFC 3261 10.2.1.1)
+        is_number = said.isdecimal() and said.isascii()
+        expires_s = int(said[:10]) if is_number else DEFAULT_EXPIRES_S
+    else:
+        header = request.number("Expires", (1 << 32) - 1)
+        expires_s = DEFAULT_EXPIRES_S if header is None else header
+    is_outbound = "outbound" in supported and _is_flow(params.get("reg-id"))
+    is_outbound = is_outbound and bool(params.get("+sip.instance"))
+    return Wish(contact, min(expires_s, MOST_EXPIRES_S), is_outbound)
+
+
+def _is_flow(reg_id: str | None) -> bool:
+    return bool(reg_id) and len(reg_id or "") <= 10 and (reg_id or "").isdecimal()
+
+
+def with_number(uri: Uri, number: str) -> Uri:
+    """Put a number in front of a PBX's contact; bnc was for the registrar alone (RFC 6140 5.3)."""
+    params = {name: value for name, value in uri.params.items() if name != "bnc"}
+    return Uri(uri.scheme, number, None, uri.host, uri.port, params)
