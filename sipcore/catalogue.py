@@ -35,6 +35,7 @@ CAUSES = (
     "unknown_number",
 )
 REGISTRATIONS = ("registered", "removed", "queried", "challenged", "refused", "throttled")
+TRUNK_REGISTERED = ("registered", "removed", "refused", "unanswered")
 UNREADY = ("starting", "draining", "journal", "media")
 PROCESSES = ("supervisor", "signalling", "web", "media-N")
 
@@ -167,6 +168,20 @@ WRONG_CREDENTIALS = _counter(
     "Requests signed with a wrong user or password",
     "requests",
     {"method": ("REGISTER", "INVITE")},
+)
+
+# Carriers
+
+TRUNK_REGISTRATIONS = _counter(
+    "sipcore_trunk_registrations",
+    "REGISTERs of ours that ended, at carriers that want to be registered with",
+    "requests",
+    {"result": TRUNK_REGISTERED},
+)
+TRUNKS_UNREGISTERED = _gauge(
+    "sipcore_trunks_unregistered",
+    "Carriers that want to be registered with, and have not granted it now",
+    "carriers",
 )
 
 # SIP

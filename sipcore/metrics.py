@@ -73,6 +73,7 @@ class Metrics:
         self._message_counts: dict[tuple[str, str, int], int] = {}
         self._calls = self._counter(catalogue.CALLS)
         self._registrations = self._counter(catalogue.REGISTERED)
+        self._trunk_registrations = self._counter(catalogue.TRUNK_REGISTRATIONS)
         self._bad_messages = self._counter(catalogue.BAD_MESSAGES)
         self._wrong_credentials = self._counter(catalogue.WRONG_CREDENTIALS)
         self.silences = self._counter(catalogue.SILENCES)[()]
@@ -131,6 +132,10 @@ class Metrics:
     def count_registration(self, result: str) -> None:
         """Count a REGISTER by one of catalogue.REGISTRATIONS."""
         self._registrations[result,].inc()
+
+    def count_trunk_registration(self, result: str) -> None:
+        """Count a REGISTER of ours by one of catalogue.TRUNK_REGISTERED."""
+        self._trunk_registrations[result,].inc()
 
     def count_wrong_credentials(self, method: str) -> None:
         """Count a REGISTER or INVITE that was signed, but wrongly."""

@@ -17,6 +17,7 @@ from sipcore.call.front import Front, drain, end_all
 from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn
+from sipcore.call.trunks import Needs, SecretOf, Trunks
 from sipcore.cdr.entry import Alive
 from sipcore.cdr.recovery import Recovery
 from sipcore.clock import Clock
@@ -75,7 +76,10 @@ class Periods:
 
 
 class Parts(Struct):
-    """What a Node is given: everything that touches the world."""
+    """What a Node is given: everything that touches the world.
+
+    `secret_of` opens the password that a carrier wants to be shown.
+    """
 
     clock: Clock
     ids: Ids
@@ -84,6 +88,7 @@ class Parts(Struct):
     media: MediaPool
     bindings: Bindings
     book: Book
+    secret_of: SecretOf = lambda carrier: None
 
 
 class Node:
@@ -106,11 +111,15 @@ class Node:
             most_calls=config.limits.calls,
             silence_s=config.media.silence_s,
         )
-        tools = Tools(lambda: self.book, parts.metrics, parts.clock, parts.ids, settings)
+        self._tasks: set[asyncio.Task[None]] = set()
+        needs = Needs(self.endpoint, parts.metrics, parts.ids, parts.secret_of, self._start)
+        self.trunks = Trunks(needs)
+        tools = Tools(
+            lambda: self.book, parts.metrics, parts.clock, parts.ids, self.trunks, settings
+        )
         self.desk = Desk(self.endpoint, parts.media, parts.journal, self.registrar, tools)
         key = bytes.fromhex(parts.ids.token(64))
         sign_in = SignIn(config.node.realm, config.sip.digest, key, parts.clock, parts.ids)
-        self._tasks: set[asyncio.Task[None]] = set()
         rates_per_s = (float(config.limits.invites_per_s), float(config.limits.registers_per_s))
         sign_in.guard = self.guard = self._make_guard()
         sign_in.is_home = self.registrar.is_home
@@ -138,13 +147,15 @@ class Node:
         """Use another snapshot of what is provisioned, from the next request on."""
         self.book = book
         self.guard.review()
+        self.trunks.follow(book)
 
     def listen(self, transport: Transport, advertise: str | None = None) -> None:
         """Take a transport in; its messages are the endpoint's from now."""
         self.endpoint.add(transport, advertise)
 
     def begin(self) -> None:
-        """Start what comes round regularly."""
+        """Start what comes round regularly, and register with carriers."""
+        self.trunks.follow(self.book)
         self._periods.every(SWEEP_S, self.registrar.sweep)
         self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
@@ -171,25 +182,28 @@ class Node:
 
     async def drain(self, drain_s: float) -> None:
         """Take no new calls; end those that have not ended after `drain_s`."""
+        self.trunks.leave()
         await drain(self.front, self.desk, drain_s, RETRY_AFTER_S)
         await self._settle()
 
     async def end(self) -> None:
         """End all calls now."""
         self.front.retry_after_s = RETRY_AFTER_S
+        self.trunks.leave()
         await end_all(self.desk, "the node stops")
         await self._settle()
 
     async def _settle(self) -> None:
         """Stay a little for BYEs that are lost and must be said again."""
         for _ in range(int(SETTLE_S / SETTLE_STEP_S)):
-            if self.stack.is_settled:
+            if self.stack.is_settled and self.trunks.is_settled:
                 break
             await asyncio.sleep(SETTLE_STEP_S)
 
     def close(self) -> None:
         """Let go of sockets and timers. Calls are over by now."""
         self._periods.close()
+        self.trunks.close()
         self.endpoint.close()
         for task in self._tasks:
             task.cancel()
@@ -231,6 +245,7 @@ class Node:
         watch(catalogue.SLOTS, self._slots_by_kind)
         watch(catalogue.SLOTS_LIMIT, self._channels_by_kind)
         watch(catalogue.BINDINGS, lambda: len(self.registrar))
+        watch(catalogue.TRUNKS_UNREGISTERED, self.trunks.unregistered_count)
         watch(catalogue.STORE_FAULT, lambda: self.parts.bindings.fault is not None)
         watch(catalogue.TRANSACTIONS, stack.count)
         watch(catalogue.DIALOGS, lambda: len(stack.dialogs))

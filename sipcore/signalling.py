@@ -69,7 +69,10 @@ class SignallingProcess:
         book = await asyncio.to_thread(store.load_book)
         media = self._media(config, clock, ids)
         writer = store.binding_writer()
-        node = Node(config, Parts(clock, ids, metrics, journal, media, writer, book))
+        node = Node(
+            config,
+            Parts(clock, ids, metrics, journal, media, writer, book, store.registration_password),
+        )
         journal.start()
         node.registrar.restore(await asyncio.to_thread(store.load_bindings, clock.wall_s()))
         views = Views(node, store, clock.wall_s())

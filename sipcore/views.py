@@ -172,14 +172,16 @@ class Views:
                 one.weight,
                 one.channels,
                 load[carrier_key(one.id)],
+                self._node.trunks.registration(one.id),
             ]
             for one in book.carriers.values()
         ]
         rows += [
-            ["trunk", one.id, one.uri or "", None, None, one.channels, load[trunk_key(one.id)]]
+            ["trunk", one.id, one.uri or "", None, None, one.channels, load[trunk_key(one.id)], ""]
             for one in book.trunks.values()
         ]
         columns = ["kind", "id", "uri", "priority", "weight", "channels", "in_use"]
+        columns.append("registration")
         return Table(columns, rows)
 
     async def _media(self) -> Table:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sipcore.call.inbox import Inbox
 from sipcore.call.leg import Item
+from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Entry
 from sipcore.clock import Clock
 from sipcore.endpoint import Endpoint
@@ -101,6 +102,7 @@ class Desk:
         self.metrics = tools.metrics
         self.clock = tools.clock
         self.ids = tools.ids
+        self.trunks = tools.trunks
         self.settings = tools.settings
         self.slots = Slots()
         self.calls: dict[str, LiveCall] = {}
@@ -129,4 +131,5 @@ class Tools(Struct, frozen=True):
     metrics: Metrics
     clock: Clock
     ids: Ids
+    trunks: Trunks
     settings: Settings = Settings()

@@ -21,7 +21,7 @@ from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
-from sipcore.policy.book import Book
+from sipcore.policy.book import Book, Carrier, Trunk
 from sipcore.policy.routing import EMERGENCY
 from sipcore.transport.guard import Guard, TokenBucket
 
@@ -129,13 +129,15 @@ class Front:
             desk.endpoint.reply_statelessly(request, flow, 503, headers)
             return
         dialled = number_in(Uri.parse(request.uri))
-        source = self._source(desk.book(), request, flow)
+        source = self._source(desk.book(), request, flow, dialled)
         if isinstance(source, Unproven):
             if source.is_wrong:
                 desk.metrics.count_wrong_credentials("INVITE")
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
         desk.endpoint.vouch(flow)
+        if source.kind == "carrier":
+            dialled = _behind_contact(desk.book().carriers[source.id], request, dialled)
         if dialled not in EMERGENCY and not self._takes(source, flow):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
@@ -154,8 +156,10 @@ class Front:
             return False
         return self._invites.take(now)
 
-    def _source(self, book: Book, request: Request, flow: Flow) -> Source | Unproven:
+    def _source(self, book: Book, request: Request, flow: Flow, dialled: str) -> Source | Unproven:
         peer = book.peer(flow.remote_address, flow.remote_port)
+        if not isinstance(peer, Trunk):
+            peer = self._desk.trunks.carrier_at(flow.remote_address, dialled, peer)
         if peer is not None:
             return source_of(peer)
         domain = request.from_.uri.address
@@ -195,6 +199,19 @@ def asserted(request: Request) -> str | None:
     if uri.user and uri.user.lower() != "anonymous" and "anonymous.invalid" not in uri.host.lower():
         return number_in(uri)
     return None
+
+
+def _behind_contact(carrier: Carrier, request: Request, dialled: str) -> str:
+    """Return whom a carrier's call is for.
+
+    One that comes to the Contact that we registered names us there; then the number dialled stands
+    in P-Called-Party-ID (RFC 7315 4.2), else in To.
+    """
+    if carrier.registration is None or dialled != carrier.registration.user:
+        return dialled
+    called = request.addresses("P-Called-Party-ID")
+    said = [number_in(one.uri) for one in (*called, request.to)]
+    return next((one for one in said if one), dialled)
 
 
 def number_in(uri: Uri) -> str:

@@ -46,8 +46,11 @@ class Credentials(Struct, frozen=True, gc=False):
     cnonce: str = ""
 
 
-def parse_credentials(text: str) -> Credentials | None:
-    """Read a Digest value; None for another scheme (RFC 4475 regaut01). Raises BadMessage."""
+def digest_fields(text: str) -> dict[str, str] | None:
+    """Return the fields of a Digest value by name in lower case; None for another scheme.
+
+    Raises BadMessage.
+    """
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "digest":
         return None
@@ -59,10 +62,17 @@ def parse_credentials(text: str) -> Credentials | None:
         )
     if _FIELDS.fullmatch(rest) is None:
         raise BadMessage("broken credentials")
-    found = {
+    return {
         name.lower(): unquote(value) if value[0] == '"' else value
         for name, value in _FIELD.findall(rest)
     }
+
+
+def parse_credentials(text: str) -> Credentials | None:
+    """Read a Digest value; None for another scheme (RFC 4475 regaut01). Raises BadMessage."""
+    found = digest_fields(text)
+    if found is None:
+        return None
     algorithm = found.get("algorithm", "MD5").upper()
     names = ("username", "realm", "nonce", "uri", "response")
     username, realm, nonce, uri, response = (found.get(name, "") for name in names)
@@ -72,7 +82,8 @@ def parse_credentials(text: str) -> Credentials | None:
 
 def ha1(algorithm: str, username: str, realm: str, password: str) -> str:
     """Return H(username:realm:password) (RFC 7616 3.4.2)."""
-    return ALGORITHMS[algorithm](f"{username}:{realm}:{password}".encode())
+    secret = f"{username}:{realm}:{password}"
+    return ALGORITHMS[algorithm](secret.encode("utf-8", "surrogateescape"))
 
 
 def response_of(credentials: Credentials, method: str, ha1_hex: str) -> str:

@@ -84,12 +84,16 @@ class Trunk(Struct, frozen=True, gc=False):
 
 
 class Registration(Struct, frozen=True, gc=False):
-    """Where a carrier wants to be registered with. `secret` is sealed: store.secrets opens it."""
+    """Where a carrier wants to be registered with. `secret` is sealed: store.secrets opens it.
+
+    `auth_user`: the digest user name, where it is not `user` (the private identity of an IMS).
+    """
 
     user: str
     secret: str
     domain: str
     expires_s: int = 600
+    auth_user: str | None = None
 
 
 class Carrier(Struct, frozen=True, gc=False):

@@ -76,7 +76,6 @@ def row_of(placed: Placed, site: Site) -> Row:
 
 
 def _carrier(form: CarrierForm) -> CarrierRow:
-    asked = form.register
     return CarrierRow(
         form.id,
         form.uri,
@@ -85,10 +84,16 @@ def _carrier(form: CarrierForm) -> CarrierRow:
         form.channels,
         form.accept_from,
         form.allow,
-        None
-        if asked is None
-        else RegisterRow(asked.user, "", asked.domain or uri_host(form.uri), asked.expires),
+        _register(form),
     )
+
+
+def _register(form: CarrierForm) -> RegisterRow | None:
+    asked = form.register
+    if asked is None:
+        return None
+    domain = asked.domain or uri_host(form.uri)
+    return RegisterRow(asked.user, "", domain, asked.expires, asked.auth_user)
 
 
 def _account(form: AccountForm, customer: str) -> AccountRow:

@@ -26,10 +26,14 @@ Algorithm = Literal["MD5", "SHA-256"]
 
 
 class RegisterForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a carrier wants to be registered with. Without `domain`: that of its URI."""
+    """How a carrier wants to be registered with. Without `domain`: that of its URI.
+
+    `auth_user`: the user name of the password, where it is not `user`.
+    """
 
     user: str
     password: str
+    auth_user: str | None = None
     domain: str | None = None
     expires: Annotated[int, Meta(ge=60, le=86_400)] = 600
 

@@ -17,13 +17,14 @@ class Site(Struct, frozen=True):
     realm: str = "sipcore"
 
 
-class RegisterRow(Struct, frozen=True):
+class RegisterRow(Struct, frozen=True, omit_defaults=True):
     """`secret` is sealed with the node's key."""
 
     user: str
     secret: str
     domain: str
     expires_s: int
+    auth_user: str | None = None
 
 
 class CarrierRow(Struct, frozen=True, omit_defaults=True):

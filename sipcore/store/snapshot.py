@@ -81,7 +81,7 @@ def _carrier(row: CarrierRow) -> Carrier:
         frozenset(row.allow),
         registration=None
         if asked is None
-        else Registration(asked.user, asked.secret, asked.domain, asked.expires_s),
+        else Registration(asked.user, asked.secret, asked.domain, asked.expires_s, asked.auth_user),
     )
 
 

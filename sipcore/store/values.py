@@ -117,8 +117,10 @@ def _accept_from(value: tuple[str, ...], _site: Site) -> str | None:
 
 
 def _register(value: RegisterForm, site: Site) -> str | None:
-    if not value.user or not value.user.isprintable():
-        return "user is empty or has control characters"
+    if (why := _user(value.user, site)) is not None:
+        return f"{why}; a name with @ goes into auth_user" if "@" in value.user else why
+    if value.auth_user is not None and (why := _password(value.auth_user, site)) is not None:
+        return f"auth_user {why}"
     if (why := _password(value.password, site)) is not None:
         return f"password {why}"
     return _host(value.domain) if value.domain is not None else None

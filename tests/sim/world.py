@@ -91,6 +91,7 @@ class World:
             self.media,
             self.store.inline_bindings(),
             self.store.load_book(),
+            self.store.registration_password,
         )
         self.node = Node(self._config, parts)
 

@@ -1,0 +1,135 @@
+"""One carrier's registration in the world: its timer, its way there, what was granted.
+
+When and what to ask is dialog/registration's. Holds no password: the registration's signer does.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sipcore.dialog.events import Reply, Told
+from sipcore.dialog.registration import AGAIN, GONE, GRANTED, LEAVING, REFUSED, SILENT, Registration
+from sipcore.endpoint import Endpoint
+from sipcore.log import logger
+from sipcore.message.flow import Hop
+from sipcore.message.uri import Uri
+
+Start = Callable[[Coroutine[Any, Any, None]], object]
+
+_RESULTS = {GRANTED: "registered", REFUSED: "refused", SILENT: "unanswered"}
+
+_log = logger(__name__)
+
+
+class Registering:
+    """Made by Trunks. `count` is told how each REGISTER ended, as catalogue.TRUNK_REGISTERED."""
+
+    def __init__(
+        self,
+        id_: str,
+        uri: str,
+        registration: Registration,
+        endpoint: Endpoint,
+        run: tuple[Start, Callable[[str], None]],
+    ) -> None:
+        self.registration = registration
+        self._id = id_
+        self._uri = Uri.parse(uri)
+        self._endpoint = endpoint
+        self._start, self._count = run
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked_at: Hop | None = None
+        self._hop: Hop | None = None  # where it is registered
+        self._result = ""
+        self._is_closed = False
+
+    @property
+    def address(self) -> str | None:
+        """Where the registrar is that has granted us something; None: none has."""
+        if self._hop is None or not self.registration.is_registered(self._loop.time()):
+            return None
+        return self._hop.flow.remote_address
+
+    @property
+    def is_gone(self) -> bool:
+        return self.registration.state == GONE
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.registration.state == LEAVING and not self._is_closed
+
+    def begin(self) -> None:
+        """Register, soon."""
+        self.registration.begin(self._loop.time())
+        self._arm()
+
+    def leave(self) -> None:
+        """Unregister."""
+        self.registration.leave(self._loop.time())
+        self._arm()
+
+    def close(self) -> None:
+        """Ask no more. What is registered stays so until it runs out."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def feed(self, event: Told) -> None:
+        """Take an answer."""
+        if not isinstance(event, Reply) or event.response.status < 200 or self._is_closed:
+            return
+        registration, response = self.registration, event.response
+        registration.answered(response, self._loop.time(), is_local=event.is_local)
+        if registration.last == GRANTED:
+            self._hop = self._asked_at
+        self._note()
+        self._arm()
+
+    def _note(self) -> None:
+        """Count what happened, and log it where it is new."""
+        registration = self.registration
+        if registration.last == AGAIN:
+            return
+        result = _RESULTS[registration.last]
+        if registration.state == GONE:
+            result = "removed"
+        self._count(result)
+        if result != self._result:
+            _log.info("carrier=%s registration %s %s", self._id, result, registration.reason)
+        self._result = result
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.registration.next_at is not None and not self._is_closed:
+            self._timer = self._loop.call_at(self.registration.next_at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._start(self._ask())
+
+    async def _ask(self) -> None:
+        """Send the REGISTER that is due, to the address whose turn it is."""
+        hops = await ways_of(self._endpoint, self._uri)
+        registration, now = self.registration, self._loop.time()
+        if self._is_closed or registration.state == GONE:
+            return
+        if not hops:
+            registration.lost(now)
+            self._note()
+            self._arm()
+            return
+        registration.ways = len(hops)
+        hop = hops[registration.way % len(hops)]
+        request = registration.ask(now, hop.contact(registration.terms.user))
+        if request is not None:
+            self._asked_at = hop
+            self._endpoint.request(request, hop, self)
+
+
+async def ways_of(endpoint: Endpoint, uri: Uri) -> list[Hop]:
+    """Return every way to a carrier, the best first; none where its name leads nowhere."""
+    hop = await endpoint.hop_to(uri)
+    return [] if hop is None else [hop]
