@@ -54,12 +54,6 @@ def digest_fields(text: str) -> dict[str, str] | None:
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "digest":
         return None
-    if (usual := _USUAL.fullmatch(rest)) is not None:
-        username, realm, nonce, uri, response, algorithm, qop, nc, cnonce = usual.groups("")
-        algorithm = algorithm.upper() or "MD5"
-        return Credentials(
-            username, realm, nonce, uri, response, algorithm, qop.lower(), nc, cnonce
-        )
     if _FIELDS.fullmatch(rest) is None:
         raise BadMessage("broken credentials")
     return {
@@ -70,6 +64,13 @@ def digest_fields(text: str) -> dict[str, str] | None:
 
 def parse_credentials(text: str) -> Credentials | None:
     """Read a Digest value; None for another scheme (RFC 4475 regaut01). Raises BadMessage."""
+    rest = text[7:] if text[:7].lower() == "digest " else ""
+    if (usual := _USUAL.fullmatch(rest)) is not None:
+        username, realm, nonce, uri, response, algorithm, qop, nc, cnonce = usual.groups("")
+        algorithm = algorithm.upper() or "MD5"
+        return Credentials(
+            username, realm, nonce, uri, response, algorithm, qop.lower(), nc, cnonce
+        )
     found = digest_fields(text)
     if found is None:
         return None

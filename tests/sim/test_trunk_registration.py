@@ -147,10 +147,17 @@ def test_a_call_to_the_contact_is_for_the_number_in_to(tmp_path: Path) -> None:
             callee = await here.desk_phone()
             carrier.wants_credentials = False
             await here.pass_time(3)
-            carrier.call(USER, {"To": ["<sip:02136413501@ims.example>"]})
-            await callee.rang.wait()
-            (cdr,) = [one.draft for one in here.node.desk.calls.values()]
-            assert (cdr.carrier, cdr.direction) == ("carrier-a", "inbound")
+            talk = carrier.call(USER, {"To": ["<sip:02136413501@ims.example>"]})
+            await talk.answered.wait()
+            assert callee.rang.is_set()
+            talk.hang_up()
+            await here.pass_time(40)
+            (cdr,) = here.cdrs()
+            assert (cdr.carrier, cdr.direction, cdr.callee_routed) == (
+                "carrier-a",
+                "inbound",
+                "8001",
+            )
 
     simulate(main())
 

@@ -139,7 +139,11 @@ FAULTS = {
     ),
     "register-user": (
         carrier("a", "register = { user = '', password = 'x' }  #HERE\n"),
-        "register: user is empty or has control characters",
+        "register: '' is not a user name",
+    ),
+    "register-name-with-domain": (
+        carrier("a", "register = { user = 'u@x.example', password = 'x' }  #HERE\n"),
+        "register: 'u@x.example' is not a user name; a name with @ goes into auth_user",
     ),
     "register-password": (
         carrier("a", "register = { user = 'u', password = '' }  #HERE\n"),
