@@ -135,9 +135,14 @@ class Node:
         rates = Rates(
             mine.messages_per_s, mine.known_messages_per_s, mine.invites_per_s, mine.calls
         )
-        return Guard(
-            lambda address: self.registrar.is_source(address) or self.book.is_listed(address),
-            rates,
+        return Guard(self._is_known, rates)
+
+    def _is_known(self, address: str) -> bool:
+        """Tell phones that are registered, peers, and carriers that have registered us."""
+        return (
+            self.registrar.is_source(address)
+            or self.book.is_listed(address)
+            or self.trunks.is_at(address)
         )
 
     def _sift(self, batch: Batch) -> Batch:

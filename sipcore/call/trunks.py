@@ -70,6 +70,10 @@ class Trunks:
         for one in (*self._registering.values(), *self._leaving):
             one.close()
 
+    def is_at(self, address: str) -> bool:
+        """Tell whether we are registered at an address."""
+        return address in self._at
+
     def carrier_at(self, address: str, user: str, known: Carrier | None) -> Carrier | None:
         """Return the carrier that sends from an address where we are registered; else `known`.
 
