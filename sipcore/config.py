@@ -4,6 +4,7 @@ Every key has a default, so the embedded default is `Config()`. An unknown key o
 refused with its place in the file. deploy/sipcore.toml is the commented example.
 """
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -60,6 +61,7 @@ class Sip(Struct, frozen=True, forbid_unknown_fields=True):
     tls_ca: str | None = None
     path: Literal["any", "supported"] = "any"
     service_route: tuple[Annotated[str, Meta(pattern=r"^<sips?:[^<>\s,]+>$")], ...] = ()
+    local_networks: tuple[str, ...] = ()
 
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +160,11 @@ def _contradictions(config: Config) -> list[str]:
     if not config.sip.digest:
         faults.append("no digest algorithm - at `$.sip.digest`")
     faults += [fault for at, one in enumerate(config.listen) for fault in _of_listen(one, at)]
+    faults += [
+        f"{text!r} is no network like 10.0.0.0/8 - at `$.sip.local_networks`"
+        for text in config.sip.local_networks
+        if not _is_network(text)
+    ]
     places = [(one.transport, one.address, one.port) for one in config.listen]
     faults += [
         f"{transport} {address}:{port} stands twice - at `$.listen`"
@@ -178,3 +185,11 @@ def _of_listen(one: Listen, at: int) -> list[str]:
     if one.origins and one.transport not in ("ws", "wss"):
         faults.append(f"origins are of ws and wss, not of {one.transport} - {where}")
     return faults
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

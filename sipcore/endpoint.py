@@ -5,7 +5,6 @@ raises out of here.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,17 +14,16 @@ from sipcore.dialog.stack import Stack
 from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage
 from sipcore.log import logger
-from sipcore.message.flow import Flow, Hop, host_port
+from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.parse import parse, validate
 from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
 from sipcore.transport.base import Transport, ignore
-from sipcore.transport.resolve import Place, Resolver
+from sipcore.transport.order import Place
+from sipcore.transport.resolve import Resolver
 from sipcore.transport.stream import StreamTransport
-
-MOST_SOURCES = 10_000
-WILDCARDS = ("0.0.0.0", "::")
+from sipcore.transport.ways import Ways
 
 _log = logger(__name__)
 
@@ -40,17 +38,14 @@ class Endpoint:
     `sift` returns what of a batch is to be read at all.
     """
 
-    def __init__(self, stack: Stack, resolver: Resolver, metrics: Metrics) -> None:
+    def __init__(self, stack: Stack, ways: Ways | Resolver, metrics: Metrics) -> None:
         self._loop = asyncio.get_running_loop()
         self._stack = stack
-        self._resolver = resolver
         self._metrics = metrics
-        self._transports: dict[str, list[Transport]] = {}
-        self._advertised: dict[tuple[str, str, int], str] = {}
-        self._hops: dict[Place, Hop] = {}
-        self._backs: dict[Flow, Hop] = {}
-        self._owners: dict[tuple[str, str, int], Transport | None] = {}
-        self._locals: dict[str, str] = {}
+        self.ways = Ways(ways) if isinstance(ways, Resolver) else ways
+        self.hop_at_once = self.ways.hop_at_once
+        self.hop_by = self.ways.hop_by
+        self._owner_of = self.ways.owner_of
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_draining = False
@@ -58,19 +53,12 @@ class Endpoint:
         self.sift: Sift | None = None
 
     def add(self, transport: Transport, advertise: str | None = None) -> None:
-        """Take a listening address in. `advertise` is the name that peers are told instead."""
-        self._transports.setdefault(transport.name, []).append(transport)
-        if advertise:
-            self._advertised[transport.name, transport.address, transport.port] = advertise
-        self._hops.clear()
-        self._backs.clear()
-        self._owners.clear()
+        """Take a listening address in. `advertise` is the name that outsiders are told instead."""
+        self.ways.add(transport, advertise)
 
     def close(self) -> None:
         """Close all transports and stop the timer."""
-        for transport in self.transports():
-            transport.close()
-        self._transports = {}
+        self.ways.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -188,109 +176,36 @@ class Endpoint:
 
     # Where
 
+    async def hops_to(self, uri: Uri) -> list[Hop]:
+        """Return the ways to a URI in the order to try them (RFC 3263); none where its name leads
+        nowhere."""
+        return await self.ways.hops_to(uri)
+
     async def hop_to(self, uri: Uri) -> Hop | None:
-        """Return the way to a URI; None where its name leads nowhere."""
-        place = await self._resolver.resolve(uri)
-        return None if place is None else self._hop(place)
+        """Return the first way to a URI; None where its name leads nowhere."""
+        hops = await self.ways.hops_to(uri)
+        return hops[0] if hops else None
 
-    def hop_at_once(self, uri: Uri) -> Hop | None:
-        """Return the way to a URI that needs no look-up."""
-        place = self._resolver.at_once(uri)
-        return None if place is None else self._hop(place)
-
-    def hop_by(self, flow: Flow) -> Hop:
-        """Return the way back along a flow."""
-        hop = self._backs.get(flow)
-        if hop is None:
-            if len(self._backs) >= MOST_SOURCES:
-                self._backs.clear()
-            hop = self._backs[flow] = Hop(flow, self._sent_by(flow))
-        return hop
+    def failed(self, hop: Hop, least_s: float = 0.0) -> None:
+        """Try a place last for a while: it did not answer, or asked for a pause of `least_s`."""
+        flow = hop.flow
+        place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
+        self.ways.resolver.failed(place, least_s)
 
     def vouch(self, flow: Flow) -> None:
         """Let the connection of a flow stay: it carries a registration, or a peer's calls."""
-        if flow.connection and isinstance(one := self._transport_of(flow), StreamTransport):
+        if flow.connection and isinstance(one := self._owner_of(flow), StreamTransport):
             one.vouch(flow.connection)
 
     def names_of(self, flow: Flow) -> tuple[str, ...]:
         """Return the domains that a flow's peer has proven by a TLS certificate (RFC 5922)."""
-        if flow.connection and isinstance(one := self._transport_of(flow), StreamTransport):
+        if flow.connection and isinstance(one := self._owner_of(flow), StreamTransport):
             return one.names_of(flow.connection)
         return ()
 
     def transports(self) -> list[Transport]:
         """Return every listening address."""
-        return [one for of_name in self._transports.values() for one in of_name]
-
-    def _hop(self, place: Place) -> Hop | None:
-        hop = self._hops.get(place)
-        if hop is None:
-            transport = self._transport_to(place)
-            if transport is None:
-                return None
-            local = self._local_address(transport.address, place.address)
-            to = (place.address, place.port)
-            flow = Flow(place.transport, local, transport.port, *to, domain=place.domain)
-            hop = Hop(flow, self._sent_by(flow))
-            if len(self._hops) >= MOST_SOURCES:
-                self._hops.clear()
-            self._hops[place] = hop
-        return hop
-
-    def _transport_to(self, place: Place) -> Transport | None:
-        """Choose the first listening address of the same family."""
-        is_v6 = ":" in place.address
-        same = [
-            one
-            for one in self._transports.get(place.transport, ())
-            if (":" in one.address) == is_v6
-        ]
-        return same[0] if same else None
-
-    def _local_address(self, listening: str, remote: str) -> str:
-        """Return the address that a peer sees us at: where we listen on all, the kernel chooses."""
-        if listening not in WILDCARDS:
-            return listening
-        local = self._locals.get(remote)
-        if local is None:
-            if len(self._locals) >= MOST_SOURCES:
-                self._locals.clear()
-            local = self._locals[remote] = source_address(remote) or listening
-        return local
-
-    def _sent_by(self, flow: Flow) -> str:
-        one = self._transport_of(flow)
-        local = self._local_address(flow.local_address, flow.remote_address)
-        if one is None:
-            return host_port(local, flow.local_port)
-        advertised = self._advertised.get((one.name, one.address, one.port))
-        if advertised:
-            return advertised if ":" in advertised else f"{advertised}:{one.port}"
-        return host_port(local, one.port)
-
-    def _transport_of(self, flow: Flow) -> Transport | None:
-        """Return the listening address that a flow belongs to."""
-        ours = (flow.transport, flow.local_address, flow.local_port)
-        try:
-            return self._owners[ours]
-        except KeyError:
-            if len(self._owners) >= MOST_SOURCES:
-                self._owners.clear()
-            owner = self._owners[ours] = self._owner_of(flow)
-            return owner
-
-    def _owner_of(self, flow: Flow) -> Transport | None:
-        """A connection that we opened has a port of its own: then any port of the same address."""
-        is_v6 = ":" in flow.local_address
-        found = None
-        for one in self._transports.get(flow.transport, ()):
-            if one.address == flow.local_address or (
-                one.address in WILDCARDS and (":" in one.address) == is_v6
-            ):
-                if one.port == flow.local_port:
-                    return one
-                found = found or one
-        return found
+        return self.ways.transports()
 
     # The drain
 
@@ -313,10 +228,10 @@ class Endpoint:
 
     def _send(self, out: Send) -> None:
         flow = out.flow
-        transport = self._transport_of(flow)
+        transport = self._owner_of(flow)
         if transport is None:  # it came to an address that we no longer listen on
             place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
-            if (transport := self._transport_to(place)) is None:
+            if (transport := self.ways.transport_to(place)) is None:
                 return
         transaction = out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
@@ -366,14 +281,3 @@ class Endpoint:
         self._timer = None
         self._stack.handle_timeout(self._loop.time())
         self.drain()
-
-
-def source_address(remote: str) -> str | None:
-    """Return the address that the kernel would send from: a connected socket knows."""
-    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((remote, 9))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0])

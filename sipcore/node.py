@@ -31,7 +31,10 @@ from sipcore.policy.book import Book
 from sipcore.store.bindings import Bindings
 from sipcore.transport.base import Transport
 from sipcore.transport.guard import Batch, Guard, Rates
+from sipcore.transport.names import LookUp, nobody
+from sipcore.transport.networks import Insiders
 from sipcore.transport.resolve import Resolver
+from sipcore.transport.ways import Ways
 
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
@@ -89,6 +92,7 @@ class Parts(Struct):
     bindings: Bindings
     book: Book
     secret_of: SecretOf = lambda carrier: None
+    look_up: LookUp = nobody
 
 
 class Node:
@@ -100,7 +104,9 @@ class Node:
         self.book = parts.book
         loop = self._loop = asyncio.get_running_loop()
         self.stack = Stack(parts.ids.token)
-        self.endpoint = Endpoint(self.stack, Resolver(loop), parts.metrics)
+        resolver = Resolver(loop, parts.look_up, parts.ids.fraction)
+        ways = Ways(resolver, Insiders(config.sip.local_networks))
+        self.endpoint = Endpoint(self.stack, ways, parts.metrics)
         self.registrar = Registrar(
             self.endpoint, parts.clock, parts.bindings, config.limits.contacts_per_extension
         )

@@ -25,6 +25,7 @@ from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
+from sipcore.transport.nameserver import NameServers
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
 from sipcore.transport.udp import UdpTransport
@@ -69,10 +70,11 @@ class SignallingProcess:
         book = await asyncio.to_thread(store.load_book)
         media = self._media(config, clock, ids)
         writer = store.binding_writer()
-        node = Node(
-            config,
-            Parts(clock, ids, metrics, journal, media, writer, book, store.registration_password),
-        )
+        names = NameServers(asyncio.get_running_loop())
+        secret_of = store.registration_password
+        parts = Parts(clock, ids, metrics, journal, media, writer, book, secret_of, names)
+        node = Node(config, parts)
+        names.changed = node.endpoint.ways.resolver.names.forget
         journal.start()
         node.registrar.restore(await asyncio.to_thread(store.load_bindings, clock.wall_s()))
         views = Views(node, store, clock.wall_s())

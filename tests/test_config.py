@@ -55,6 +55,10 @@ def test_values_take_the_place_of_defaults() -> None:
         ("[node]\nname = ''", "Expected `str` of length >= 1 - at `$.node.name`"),
         ("[node]\nname = 7", "Expected `str`, got `int` - at `$.node.name`"),
         (
+            "[sip]\nlocal_networks = ['10.0.0.0/8', '10.0.0.1/8']",
+            "'10.0.0.1/8' is no network like 10.0.0.0/8 - at `$.sip.local_networks`",
+        ),
+        (
             "[node]\ncountry = '+86'",
             "Expected `str` matching regex '^[0-9]{1,3}$' - at `$.node.country`",
         ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.stack import Stack
-from sipcore.endpoint import Endpoint, source_address
+from sipcore.endpoint import Endpoint
 from sipcore.errors import BadMessage
 from sipcore.ids import Ids
 from sipcore.message.flow import Flow
@@ -19,6 +19,7 @@ from sipcore.message.parse import parse
 from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
 from sipcore.transport.base import Lost
+from sipcore.transport.networks import source_address
 from sipcore.transport.resolve import Resolver
 from tests.dialog.lab import TCP, UDP, heard
 from tests.message.test_properties import mutants
@@ -277,14 +278,16 @@ def test_a_connection_that_we_opened_is_named_by_the_port_we_listen_on() -> None
     simulate(main())
 
 
-def test_peers_are_told_the_advertised_name() -> None:
+def test_peers_outside_are_told_the_advertised_name() -> None:
     async def main() -> None:
         shell = Shell(Wire("10.0.0.5"))
         shell.endpoint.add(Wire("10.0.0.1"), "sip.example")
         shell.endpoint.add(Wire("10.0.0.1", 5070), "sip.example:15070")
         for port, name in ((5060, "sip.example:5060"), (5070, "sip.example:15070")):
-            flow = Flow("udp", "10.0.0.1", port, "10.0.0.2", 5060)
+            flow = Flow("udp", "10.0.0.1", port, "198.51.100.2", 5060)
             assert shell.endpoint.hop_by(flow).sent_by == name
+            inside = Flow("udp", "10.0.0.1", port, "10.0.0.2", 5060)
+            assert shell.endpoint.hop_by(inside).sent_by == f"10.0.0.1:{port}"
 
     simulate(main())
 

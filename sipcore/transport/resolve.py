@@ -1,90 +1,138 @@
-"""From a URI to where its messages go. Addresses at once; names by the system's resolver, cached.
-
-NAPTR and SRV (RFC 3263) will stand here.
+"""From a URI to the places where its messages go: addresses at once; names by the cache of the DNS,
+drawn anew for each request; places that failed last.
 """
 
 import asyncio
 import ipaddress
-import socket
+from collections.abc import Sequence
 from functools import lru_cache
 
-from msgspec import Struct
-
 from sipcore.message.uri import Uri
+from sipcore.transport.avoid import Avoided
+from sipcore.transport.names import LookUp, Names, nobody
+from sipcore.transport.order import (
+    Fraction,
+    Means,
+    Place,
+    Question,
+    Records,
+    Target,
+    locate,
+    place_at,
+    target_of,
+)
 
-CACHE_S = 60.0
-MOST_NAMES = 10_000
-
-
-class Place(Struct, frozen=True):
-    """Transport, address and port. `domain`: what a certificate must prove there (RFC 5922)."""
-
-    transport: str
-    address: str
-    port: int
-    domain: str = ""
+RESOLVE_S = 5.0  # all look-ups for one URI together
+KEPT_S = 2.0  # what at_once drew for a name
+MOST_KEPT = 10_000
 
 
 class Resolver:
-    """Names to addresses; one per node."""
+    """One per node. `fraction` draws numbers in [0, 1) for weights."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp = nobody,
+        fraction: Fraction = lambda: 0.0,
+    ) -> None:
         self._loop = loop
-        self._cache: dict[str, tuple[float, str | None]] = {}
+        self._fraction = fraction
+        self._means = Means()
+        self._kept: dict[Target, tuple[float, Place]] = {}
+        self.names = Names(loop, look_up)
+        self.avoided = Avoided()
+
+    def listens(self, transport: str, address: str) -> None:
+        """Take note of what the node can send by; the first family is the preferred one."""
+        means, family = self._means, "AAAA" if ":" in address else "A"
+        self._means = Means(
+            (*means.transports, transport)
+            if transport not in means.transports
+            else means.transports,
+            (*means.families, family) if family not in means.families else means.families,
+        )
+        self._kept.clear()
+
+    def close(self) -> None:
+        """Stop asking."""
+        self.names.close()
 
     def at_once(self, uri: Uri) -> Place | None:
-        """Return the place of a URI with an address for a host, or with a name seen lately.
-
-        None for WebSockets: their clients are reached down their own connection alone.
-        """
-        if uri.scheme not in ("sip", "sips") or not uri.host:
+        """Return the first place of a URI that needs no look-up."""
+        if not uri.params and uri.scheme == "sip" and is_address(uri.address):  # nearly always
+            return Place("udp", uri.address, uri.port or 5060)
+        target = target_of(uri)
+        if target is None:
             return None
-        transport = transport_of(uri)
-        if transport in ("ws", "wss"):
+        if is_address(target.host):
+            return place_at(target)
+        now = self._loop.time()
+        kept = self._kept.get(target)
+        if kept is not None and now < kept[0]:
+            return kept[1]
+        places = self._without_asking(target)
+        if not places:
             return None
-        address = uri.params.get("maddr") or uri.address
-        if not _is_address(address):
-            cached_at, cached = self._cache.get(address.lower(), (0.0, None))
-            if cached is None or self._loop.time() > cached_at + CACHE_S:
-                return None
-            address = cached
-        if transport == "tls":
-            return Place("tls", address, uri.port or 5061, uri.address.lower())
-        return Place(transport, address, uri.port or 5060)
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[target] = (now + KEPT_S, places[0])
+        return places[0]
 
-    async def resolve(self, uri: Uri) -> Place | None:
-        """Return the place of a URI, None where its name leads nowhere."""
-        place = self.at_once(uri)
-        if place is not None or uri.scheme not in ("sip", "sips") or not uri.host:
-            return place
-        if transport_of(uri) in ("ws", "wss"):
-            return None
-        name = (uri.params.get("maddr") or uri.host).lower()
-        cached_at, _ = self._cache.get(name, (-CACHE_S, None))
-        if self._loop.time() > cached_at + CACHE_S:
-            if len(self._cache) >= MOST_NAMES:
-                self._cache.clear()
-            self._cache[name] = (self._loop.time(), await self._look_up(name))
-        return self.at_once(uri)
-
-    async def _look_up(self, name: str) -> str | None:
+    async def places(self, uri: Uri) -> list[Place]:
+        """Return the places of a URI in the order to try them; none where it leads nowhere."""
+        target = target_of(uri)
+        if target is None:
+            return []
+        if is_address(target.host):
+            return [place_at(target)]
         try:
-            found = await self._loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-        except OSError:
-            return None
-        return str(found[0][4][0]) if found else None
+            async with asyncio.timeout(RESOLVE_S):
+                found = await self._locate(target)
+        except TimeoutError:
+            return []
+        return self.avoided.sort(found, self._loop.time())
 
+    def failed(self, place: Place, least_s: float = 0.0) -> None:
+        """Avoid a place that did not answer, or asked for a pause."""
+        self.avoided.failed(place, self._loop.time(), least_s)
+        self._kept.clear()
 
-def transport_of(uri: Uri) -> str:
-    """Return the transport that a SIP URI asks for; with sips: TLS lies beneath it (26.2.2)."""
-    named = uri.transport
-    if uri.scheme == "sips":
-        return "wss" if named == "ws" else "tls"
-    return named or "udp"
+    async def _locate(self, target: Target) -> list[Place]:
+        asking = locate(target, self._means, self._fraction)
+        try:
+            questions = next(asking)
+            while True:
+                questions = asking.send(await self._ask(questions))
+        except StopIteration as done:
+            places: list[Place] = done.value
+            return places
+
+    async def _ask(self, questions: Sequence[Question]) -> list[Records]:
+        known = self._known(questions)
+        if known is not None:
+            return known
+        return list(await asyncio.gather(*map(self.names.find, questions)))
+
+    def _known(self, questions: Sequence[Question]) -> list[Records] | None:
+        answers = [self.names.known(one) for one in questions]
+        known = [one for one in answers if one is not None]
+        return known if len(known) == len(answers) else None
+
+    def _without_asking(self, target: Target) -> list[Place]:
+        asking = locate(target, self._means, self._fraction)
+        try:
+            questions = next(asking)
+            while (known := self._known(questions)) is not None:
+                questions = asking.send(known)
+        except StopIteration as done:
+            return self.avoided.sort(done.value, self._loop.time())
+        return []
 
 
 @lru_cache(4096)
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Tell an address (without brackets) from a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

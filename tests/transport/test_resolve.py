@@ -1,40 +1,50 @@
-"""Where a URI leads: addresses at once, names by look-up and from the cache; and the rate guard."""
+"""From a URI to its places: at once, by the cache, around what failed; and the rate guard."""
 
 import asyncio
-import socket
+from collections.abc import Mapping
 
 from sipcore.message.uri import Uri
+from sipcore.transport.avoid import FIRST_S, LONGEST_S, MOST, Avoided
 from sipcore.transport.guard import TokenBucket
-from sipcore.transport.resolve import CACHE_S, MOST_NAMES, Place, Resolver
+from sipcore.transport.names import Answer
+from sipcore.transport.order import Place, Question, Records, Srv
+from sipcore.transport.resolve import KEPT_S, RESOLVE_S, Resolver
 from tests.sim.loop import SimLoop, simulate
 
-
-class Names:
-    """The system's names, in the shape that a loop answers."""
-
-    def __init__(self, resolver_loop: asyncio.AbstractEventLoop, known: dict[str, str]) -> None:
-        self._loop = resolver_loop
-        self._known = known
-        self.asked: list[str] = []
-
-    def time(self) -> float:
-        return self._loop.time()
-
-    async def getaddrinfo(self, name: str, port: object, *, type: int) -> list[object]:
-        self.asked.append(name)
-        if name not in self._known:
-            raise socket.gaierror(name)
-        return [(0, 0, 0, "", (self._known[name], 0))] if self._known[name] else []
+ONE, TWO = Place("udp", "192.0.2.1", 5061), Place("udp", "192.0.2.2", 5062)
+ZONE: Mapping[tuple[str, str], Records] = {
+    ("SRV", "_sip._udp.pair.example"): (
+        Srv(1, 0, 5061, "one.example"),
+        Srv(2, 0, 5062, "two.example"),
+    ),
+    ("A", "one.example"): ("192.0.2.1",),
+    ("A", "two.example"): ("192.0.2.2",),
+}
 
 
-def _resolver(known: dict[str, str]) -> tuple[Resolver, Names]:
-    names = Names(asyncio.get_running_loop(), known)
-    return Resolver(names), names  # type: ignore[arg-type]
+class Zone:
+    """Answers from ZONE, after a while."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        self.asked: list[Question] = []
+
+    async def __call__(self, question: Question) -> Answer:
+        self.asked.append(question)
+        await asyncio.sleep(self.delay_s)
+        return Answer(ZONE.get((question.kind, question.name), ()), 60.0)
+
+
+def _resolver(zone: Zone) -> Resolver:
+    resolver = Resolver(asyncio.get_running_loop(), zone)
+    resolver.listens("udp", "10.0.0.1")
+    return resolver
 
 
 def test_an_address_leads_to_itself_at_once() -> None:
     async def main() -> None:
-        resolver, names = _resolver({})
+        zone = Zone()
+        resolver = _resolver(zone)
         for text, place in (
             ("sip:192.0.2.1", Place("udp", "192.0.2.1", 5060)),
             ("sip:a@192.0.2.1:5070;transport=TCP", Place("tcp", "192.0.2.1", 5070)),
@@ -47,7 +57,7 @@ def test_an_address_leads_to_itself_at_once() -> None:
             ),
         ):
             assert resolver.at_once(Uri.parse(text)) == place
-            assert await resolver.resolve(Uri.parse(text)) == place
+            assert await resolver.places(Uri.parse(text)) == [place]
         for text in (
             "tel:+86",
             "urn:service:sos",
@@ -55,48 +65,90 @@ def test_an_address_leads_to_itself_at_once() -> None:
             "sips:a@b.invalid;transport=ws",
         ):
             assert resolver.at_once(Uri.parse(text)) is None
-            assert await resolver.resolve(Uri.parse(text)) is None
-        assert names.asked == []
+            assert await resolver.places(Uri.parse(text)) == []
+        assert zone.asked == []
 
     simulate(main())
 
 
-def test_a_name_is_looked_up_once_a_minute() -> None:
+def test_a_name_is_known_at_once_when_all_its_answers_are() -> None:
     async def main() -> None:
-        resolver, names = _resolver({"a.example": "192.0.2.1"})
-        uri = Uri.parse("sip:A.example:5080")
+        zone = Zone()
+        resolver = _resolver(zone)
+        uri = Uri.parse("sip:Pair.example")
         assert resolver.at_once(uri) is None
-        for _ in range(2):
-            assert await resolver.resolve(uri) == Place("udp", "192.0.2.1", 5080)
-        assert resolver.at_once(uri) == Place("udp", "192.0.2.1", 5080)
-        await asyncio.sleep(CACHE_S + 1)
+        assert await resolver.places(uri) == [ONE, TWO]
+        asked = len(zone.asked)
+        assert resolver.at_once(uri) == resolver.at_once(uri) == ONE
+        assert await resolver.places(uri) == [ONE, TWO]
+        assert len(zone.asked) == asked
+        await asyncio.sleep(61)
         assert resolver.at_once(uri) is None
-        await resolver.resolve(uri)
-        assert names.asked == ["a.example", "a.example"]
+        assert resolver.at_once(Uri.parse("sip:nowhere.example")) is None
+        assert await resolver.places(Uri.parse("sip:nowhere.example")) == []
+        assert resolver.at_once(Uri.parse("sip:nowhere.example")) is None
 
     simulate(main())
 
 
-def test_a_name_that_leads_nowhere_is_remembered_too() -> None:
+def test_a_place_that_failed_is_tried_last_for_a_while() -> None:
     async def main() -> None:
-        resolver, names = _resolver({"empty.example": ""})
-        for name in ("no.example", "empty.example"):
-            for _ in range(2):
-                assert await resolver.resolve(Uri.parse(f"sip:{name}")) is None
-        assert names.asked == ["no.example", "empty.example"]
+        resolver = _resolver(Zone())
+        uri = Uri.parse("sip:pair.example")
+        assert await resolver.places(uri) == [ONE, TWO]
+        assert resolver.at_once(uri) == ONE
+        resolver.failed(ONE)
+        assert resolver.at_once(uri) == TWO
+        assert await resolver.places(uri) == [TWO, ONE]
+        resolver.failed(TWO)
+        assert await resolver.places(uri) == [ONE, TWO], "nothing else is left"
+        await asyncio.sleep(FIRST_S + KEPT_S)
+        assert await resolver.places(uri) == [ONE, TWO]
+        assert resolver.at_once(uri) == ONE
 
     simulate(main())
 
 
-def test_the_cache_has_an_end() -> None:
+def test_a_uri_is_given_up_when_its_names_take_too_long() -> None:
     async def main() -> None:
-        resolver, names = _resolver({})
-        for number in range(MOST_NAMES + 1):
-            await resolver.resolve(Uri.parse(f"sip:h{number}"))
-        await resolver.resolve(Uri.parse("sip:h0"))
-        assert names.asked.count("h0") == 2
+        resolver = _resolver(Zone(delay_s=3.0))
+        begun = asyncio.get_running_loop().time()
+        assert await resolver.places(Uri.parse("sip:pair.example")) == []
+        assert asyncio.get_running_loop().time() - begun == RESOLVE_S
+        await asyncio.sleep(10)
+        assert len(await resolver.places(Uri.parse("sip:pair.example:5061"))) == 0
+        resolver.close()
 
     simulate(main())
+
+
+def test_each_failure_doubles_the_pause_and_an_answer_ends_it() -> None:
+    avoided, now = Avoided(), 1000.0
+    pauses = []
+    for _ in range(6):
+        avoided.failed(ONE, now)
+        avoided.failed(ONE, now + 1)  # a request that was on its way, too
+        pause_s = next(s for s in range(1, 700) if not avoided.is_avoided(ONE, now + s))
+        pauses.append(pause_s)
+        now += pause_s + 1
+    assert pauses == [30, 60, 120, 240, 480, 600]
+    avoided.failed(TWO, now, least_s=90.0)
+    assert [avoided.is_avoided(TWO, now + 89), avoided.is_avoided(TWO, now + 91)] == [True, False]
+    avoided.failed(TWO, now + 100, least_s=10**6)
+    assert not avoided.is_avoided(TWO, now + 101 + LONGEST_S)
+    assert (len(avoided), avoided.count(now + 101)) == (2, 1)
+    avoided.answered(ONE)
+    assert len(avoided) == 1
+    avoided.failed(TWO, now + 3000)
+    assert not avoided.is_avoided(TWO, now + 3000 + FIRST_S), "what is long ago is forgotten"
+
+
+def test_what_is_avoided_is_bounded() -> None:
+    avoided = Avoided()
+    for port in range(MOST + 1):
+        avoided.failed(Place("udp", "192.0.2.1", port), 1000.0)
+    assert len(avoided) == MOST
+    assert not avoided.is_avoided(Place("udp", "192.0.2.1", 0), 1000.0)
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
