@@ -1,15 +1,17 @@
 # make run    install everything into .venv and start a demonstration node on 127.0.0.1
 # make test   every test, long ones at a stated smaller size
 # make long   the sizes that the issues name
+# make fuzz   fuzzing by coverage, SECONDS=120 in all
 # make docs   docs/metrics.md and the dashboards, written anew
 # make peers  installs what the benches measure beside sipcore, into .venv-peers
 # make bench  the benches, figures to standard output
 PYTHON ?= python3
 CONFIG ?=
 DATA ?=
+SECONDS ?= 120
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run test long docs peers bench check lock clean
+.PHONY: help setup run test long fuzz docs peers bench check lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -37,6 +39,13 @@ test: setup check
 long: setup
 	.venv/bin/python tests/run.py --long
 
+fuzz: .venv/.fuzz
+	.venv/bin/python -m tests.fuzz $(SECONDS)
+
+.venv/.fuzz: tests/fuzz/atheris.lock | setup
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r tests/fuzz/atheris.lock
+	@touch $@
+
 docs: setup
 	.venv/bin/python docs/write.py
 	.venv/bin/python -m deploy.dashboards
@@ -58,6 +67,8 @@ lock: setup
 	    --no-emit-index-url --no-emit-find-links --no-header --extra test --extra bench pyproject.toml requirements.in -o requirements.lock --upgrade
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header bench/peers.in -o bench/peers.lock --upgrade
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header tests/fuzz/atheris.in -o tests/fuzz/atheris.lock --upgrade
 
 clean:
 	rm -rf .venv .venv-peers build *.egg-info
