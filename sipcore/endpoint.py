@@ -140,6 +140,23 @@ class Endpoint:
         self.drain()
         return is_sent
 
+    def respond_reliably(
+        self, transaction: Transaction, status: int, headers: Headers, body: bytes
+    ) -> None:
+        """Send an 18x that is repeated until its PRACK (RFC 3262)."""
+        now = self._loop.time()
+        self._stack.respond(transaction, status, now, headers, body, is_reliable=True)
+        self.drain()
+
+    def settle(self, transaction: Transaction) -> None:
+        """Repeat a reliable 18x no more."""
+        self._stack.settle(transaction, self._loop.time())
+
+    @property
+    def now(self) -> float:
+        """Loop time in seconds."""
+        return self._loop.time()
+
     def reply_statelessly(
         self, request: Request, flow: Flow, status: int, headers: Headers | None = None
     ) -> None:

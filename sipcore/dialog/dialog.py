@@ -22,8 +22,8 @@ class Dialog:
     """
 
     __slots__ = (
-        "ack", "call_id", "flow", "is_confirmed", "local", "local_number", "local_tag",
-        "peer_contact", "remote", "remote_number", "remote_tag", "route_set", "user",
+        "ack", "call_id", "flow", "heard_rseq", "is_confirmed", "local", "local_number",
+        "local_tag", "peer_contact", "remote", "remote_number", "remote_tag", "route_set", "user",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Dialog:
         self.is_confirmed = False
         self.ack: tuple[int, bytes, Flow] | None = None  # CSeq number, ACK kept for repeated 2xx
         self.user: User | None = None
+        self.heard_rseq: int | None = None  # of the last reliable 18x (RFC 3262 4)
 
     @classmethod
     def of_server(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":

@@ -9,10 +9,12 @@ from sipcore.dialog.events import Event, Send
 from sipcore.dialog.matching import ack_for
 from sipcore.dialog.tables import (
     ACCEPTED,
+    CALLING,
     EXPECT,
     FAIL,
     LINGER,
     LINGERED,
+    PROCEEDING,
     REPEAT,
     RESEND,
     RETRY,
@@ -26,6 +28,9 @@ from sipcore.dialog.tables import (
 from sipcore.dialog.transaction import Timing, Transaction
 from sipcore.message.message import Request, Response
 from sipcore.timers import TimerQueue
+
+END_TO_END = frozenset((ACCEPTED, PROCEEDING))
+DOUBLING = frozenset((CALLING, PROCEEDING))  # without end: timer A, and the repeats of an 18x
 
 
 class Owner(Protocol):
@@ -103,8 +108,9 @@ class Machine:
         return len(self._timers)
 
     def repeat(self, transaction: Transaction, now: float) -> None:
-        """Set retry and timeout. A reliable transport repeats nothing but a 2xx (13.3.1.4)."""
-        if not transaction.flow.is_reliable or transaction.state == ACCEPTED:
+        """Set retry and timeout. A reliable transport repeats nothing but what is acknowledged end
+        to end: a 2xx (13.3.1.4), a reliable 18x (RFC 3262 3)."""
+        if not transaction.flow.is_reliable or transaction.state in END_TO_END:
             transaction.interval_s = self._timing.t1_s
             self._set_retry(transaction, now)
         self.expect(transaction, now)
@@ -134,11 +140,11 @@ class Machine:
             self.repeats["in"] += 1
             return
         self.repeats["out"] += 1
-        if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == tables.PROCEEDING:
+        if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == PROCEEDING:
             transaction.interval_s = self._timing.t2_s  # 17.1.2.2
         else:
             transaction.interval_s *= 2
-            if transaction.table is not tables.INVITE_CLIENT:  # only timer A doubles without end
+            if transaction.state not in DOUBLING:
                 transaction.interval_s = min(transaction.interval_s, self._timing.t2_s)
         self._set_retry(transaction, now)
 

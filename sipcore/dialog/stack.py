@@ -32,9 +32,11 @@ from sipcore.dialog.tables import (
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
+    PRACKED,
     PROCEEDING,
     REQUEST,
     S1XX,
+    S1XX_RELIABLE,
     S2XX,
     word_of,
 )
@@ -164,23 +166,35 @@ class Stack:
         now: float,
         headers: Headers | None = None,
         body: bytes = b"",
+        *,
+        is_reliable: bool = False,
     ) -> bool:
-        """Send a response. False where it is too late for it: a final one went before."""
+        """Send a response. False where it is too late for it: a final one went before.
+
+        `is_reliable`: an 18x that is repeated until `settle` or a final response; Unacked tells
+        that its PRACK never came (RFC 3262 3).
+        """
         if transaction.is_answered:
             return False
         assert transaction.echo is not None, "a request that came, not answered yet"
         data = write_response(transaction.echo, status, headers, body)
-        word = word_of(status, is_ours=True)
-        if word != S1XX:
+        word = S1XX_RELIABLE if is_reliable else word_of(status, is_ours=True)
+        if status >= 200:
             self._unmerge(transaction)
+            if transaction.retry is not None:
+                self.settle(transaction, now)
             if transaction.is_invite:
                 self._conclude(transaction, word)
         is_sent = self._machine.feed(transaction, word, data, now)
-        if word != S1XX:  # what lingers is small
+        if status >= 200:  # what lingers is small
             transaction.request, transaction.echo = NO_REQUEST, None
             if word != S2XX or not transaction.is_invite:
                 transaction.user = None
         return is_sent
+
+    def settle(self, transaction: Transaction, now: float) -> None:
+        """Repeat a reliable 18x no more: its PRACK came."""
+        self._machine.feed(transaction, PRACKED, None, now)
 
     def reply_statelessly(
         self,

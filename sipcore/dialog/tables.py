@@ -24,10 +24,12 @@ R1XX: Final = "r1xx"  # a response came
 R2XX: Final = "r2xx"
 R3XX: Final = "r3xx"  # 300 to 699
 S1XX: Final = "s1xx"  # our user gives a response
+S1XX_RELIABLE: Final = "s1xx-reliable"  # one that wants a PRACK (RFC 3262)
 S2XX: Final = "s2xx"
 S3XX: Final = "s3xx"
 REQUEST: Final = "request"  # the request came again
 ACK: Final = "ack"
+PRACKED: Final = "pracked"
 CANCELLED: Final = "cancelled"  # our user has sent CANCEL for it (RFC 3261 9.1)
 
 # What to do
@@ -88,6 +90,10 @@ NON_INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 6
 INVITE_SERVER: Final[Table] = {  # RFC 3261 figure 7; ACCEPTED: RFC 6026 7.1
     (PROCEEDING, REQUEST): (PROCEEDING, (RESEND,)),
     (PROCEEDING, S1XX): (PROCEEDING, (SEND,)),
+    (PROCEEDING, S1XX_RELIABLE): (PROCEEDING, (SEND, REPEAT)),  # RFC 3262 3
+    (PROCEEDING, RETRY): (PROCEEDING, (RESEND,)),
+    (PROCEEDING, PRACKED): (PROCEEDING, (SETTLE,)),
+    (PROCEEDING, TIMEOUT): (PROCEEDING, (SETTLE, FAIL)),  # no PRACK: our user refuses
     (PROCEEDING, S2XX): (ACCEPTED, (SEND, REPEAT)),  # the 2xx is ours to repeat (13.3.1.4)
     (PROCEEDING, S3XX): (COMPLETED, (SEND, REPEAT)),  # timers G, H
     (ACCEPTED, RETRY): (ACCEPTED, (RESEND,)),
