@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sipcore.errors import BadMessage
 from sipcore.media.control import Description, Mode
@@ -154,17 +154,92 @@ def _mode(one: Described) -> Mode:
 
 
 def align(answer: Sdp, offered: Sdp) -> Sdp:
-    """Give an answer as many m-lines as the offer had (RFC 3264 6).
+    """Give an answer as many m-lines as the offer had (RFC 3264 6), and no codec that it had not.
 
-    Phones that leave out the m-lines they refuse are forgiven; an answer with more m-lines than the
-    offer raises BadMessage.
+    Phones that leave out the m-lines they refuse are forgiven, and those that add codecs; an answer
+    with more m-lines than the offer, or with other codecs alone, raises BadMessage.
     """
     missing = len(offered.media) - len(answer.media)
     if missing < 0:
         raise BadMessage("answer with more m-lines than the offer", 488)
-    if not missing:
-        return answer
-    return Sdp(answer.session, answer.media + tuple(map(_refused, offered.media[-missing:])))
+    medias = answer.media
+    for index, one in enumerate(medias):
+        wanted = offered.media[index]
+        if one.formats != wanted.formats and not set(wanted.formats).issuperset(one.formats):
+            medias = (*medias[:index], _offered_alone(one, wanted), *medias[index + 1 :])
+    if missing:
+        medias += tuple(map(refused, offered.media[-missing:]))
+    return answer if medias is answer.media else Sdp(answer.session, medias)
+
+
+def only_formats(media: Media, offered: Media, theirs: Described, mine: Described) -> Media | None:
+    """Return an m-line of one side as the answer to the other's: what both can. None: nothing.
+
+    The numbers are those of `media`: the same in both wherever one side has answered the other.
+    """
+    names = {(one.name.lower(), one.clock_rate) for one in mine.codecs.values()}
+    kept = [
+        form
+        for form in media.formats
+        if form in offered.formats
+        and (
+            (codec := theirs.codecs.get(int(form) if form.isdecimal() else -1)) is None
+            or (codec.name.lower(), codec.clock_rate) in names
+        )
+    ]
+    speech = [form for form in kept if not _is_event(theirs.codecs, form)]
+    if not speech or media.kind != offered.kind:
+        return None
+    return media if len(kept) == len(media.formats) else _with_formats(media, kept)
+
+
+def facing_direction(theirs: Described, mine: Described) -> Described:
+    """Return `theirs` as an answer to an offer of `mine`: its direction fits (RFC 3264 6.1)."""
+    sends = theirs.direction in ("sendrecv", "sendonly") and mine.wants_media
+    hears = theirs.wants_media and mine.direction in ("sendrecv", "sendonly")
+    direction = {(True, True): "sendrecv", (True, False): "sendonly", (False, True): "recvonly"}
+    fitting = direction.get((sends, hears), "inactive")
+    if fitting == theirs.direction:
+        return theirs
+    return structs.replace(theirs, direction=fitting, is_direction_said=True)
+
+
+def _is_event(codecs: dict[int, Codec], form: str) -> bool:
+    codec = codecs.get(int(form)) if form.isdecimal() else None
+    return codec is not None and codec.name.lower() in ("telephone-event", "cn")
+
+
+def _offered_alone(media: Media, offered: Media) -> Media:
+    """Drop the codecs of an answered m-line that were not offered, by number or by name."""
+    names = {
+        (one.name.lower(), one.clock_rate)
+        for one in (*_codecs(offered).values(), *offered.codecs.values())
+    }
+    codecs = _codecs(media)
+    kept = [
+        form
+        for form in media.formats
+        if form in offered.formats
+        or (
+            form.isdecimal()
+            and (codec := codecs.get(int(form))) is not None
+            and (codec.name.lower(), codec.clock_rate) in names
+        )
+    ]
+    if not kept and media.port:
+        raise BadMessage("an answer with no codec that was offered", 488)
+    return _with_formats(media, kept or list(media.formats))
+
+
+def _with_formats(media: Media, kept: Sequence[str]) -> Media:
+    dropped = tuple(
+        f"a={name}:{form} "
+        for form in media.formats
+        if form not in kept
+        for name in ("rtpmap", "fmtp")
+    )
+    lines = tuple(line for line in media.lines if not line.startswith(dropped))
+    return structs.replace(media, lines=lines, formats=tuple(kept))
 
 
 class Author:
@@ -175,7 +250,7 @@ class Author:
         self._address = address
         self._family = "IP6" if ":" in address else "IP4"
         self._version = 0
-        self._last: list[str] = []
+        self._last = b""
 
     def write(self, sdp: Sdp, described: Sequence[Described], ports: Sequence[int]) -> bytes:
         """Tell what the other side said in `sdp`, with our own ports.
@@ -193,9 +268,14 @@ class Author:
         return self._finish(["t=0 0", f"m=audio {port} RTP/AVP 8 0 101", *_OWN_CODECS])
 
     def _finish(self, lines: list[str]) -> bytes:
-        if lines != self._last:
+        """Write the SDP: with the same o= line as the last one if nothing in it has changed."""
+        sdp = self._with_origin(lines)
+        if sdp != self._last:
             self._version += 1
-            self._last = lines
+            sdp = self._last = self._with_origin(lines)
+        return sdp
+
+    def _with_origin(self, lines: list[str]) -> bytes:
         origin = Origin("-", self._session_id, self._version, self._address)
         connection = f"c=IN {self._family} {self._address}"
         return join_lines(("v=0", origin.line(), "s=-", connection, *lines))
@@ -247,7 +327,7 @@ def _usable(stated: str, source: str) -> str:
     return "" if address.is_unspecified or address.is_multicast else str(address)
 
 
-def _refused(media: Media) -> Media:
+def refused(media: Media) -> Media:
     """Refuse an m-line: port 0, its formats kept because the grammar wants one (RFC 3264 6)."""
     line = f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}"
     return Media((line,), media.kind, 0, 1, media.protocol, media.formats)
@@ -255,7 +335,7 @@ def _refused(media: Media) -> Media:
 
 def _write_media(media: Media, view: Described, port: int) -> list[str]:
     if not port:
-        return [_refused(media).lines[0]]
+        return [refused(media).lines[0]]
     lines = [f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"]
     lines += _passed(media.lines[1:])
     if view.is_direction_said:

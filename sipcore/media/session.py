@@ -14,11 +14,12 @@ from msgspec import Struct
 from sipcore.errors import MediaError
 from sipcore.log import logger
 from sipcore.media import control, quality
+from sipcore.media.agreement import SIDES, Agreement, other_than
 from sipcore.media.connection import Worker
 from sipcore.media.control import Lost, OnEvent, Record, Recorded, Side, Stream
-from sipcore.media.offer import Author, Described, Said, align, describe, is_held, read
+from sipcore.media.offer import describe, is_held, read
 from sipcore.media.quality import StreamState
-from sipcore.message.sdp import Codec, Sdp, parse_sdp
+from sipcore.message.sdp import Codec, parse_sdp
 
 if TYPE_CHECKING:
     from sipcore.media.pool import MediaPool
@@ -50,10 +51,7 @@ class MediaSession:
         self._worker: Worker | None = None
         self._streams: dict[tuple[Side, int], int] = {}  # stream: its number in the call
         self._ports: list[int] = []  # by stream number
-        self._authors: dict[Side, Author] = {}
-        self._said: dict[Side, Said] = {}
-        self._pending: tuple[Side, Said] | None = None
-        self._offered: Sdp | None = None
+        self._agreement = Agreement(pool.author, self._port)
         self._recording: tuple[str, float] | None = None  # its name, when it began
         self._is_carried = False  # the worker had the call when it was closed
         self._is_behind = False  # something was said while the worker could not be told
@@ -85,14 +83,11 @@ class MediaSession:
         said = read(parsed, source)
         if not any(one.is_relayed for one in said.streams) and any(m.port for m in parsed.media):
             raise MediaError("nothing in this SDP can be relayed")
-        is_first = not self._streams
         wanted = [index for index, one in enumerate(said.streams) if one.is_relayed]
-        if is_first:
-            self._said[side] = said
+        if not self._streams:
+            self._agreement.said[side] = said
         await self._ensure(wanted)
-        self._pending = (side, said)
-        self._offered = parsed
-        return self._tell(_other(side), parsed, said.streams)
+        return self._agreement.offer(side, sdp, parsed, said)
 
     def answer(self, side: Side, sdp: bytes, source: str) -> bytes:
         """Take the answer of `side`, final or provisional; return the answer for the other side.
@@ -102,21 +97,48 @@ class MediaSession:
         """
         if not self._streams:
             raise MediaError("an answer before any offer")
-        parsed = parse_sdp(sdp)
-        if self._offered is not None:
-            parsed = align(parsed, self._offered)
-        said = read(parsed, source)
-        if self._pending is not None and self._pending[0] != side:
-            self._said[self._pending[0]] = self._pending[1]
-            self._pending = None
-        self._said[side] = said
-        told = self._tell(_other(side), parsed, said.streams)
+        told = self._agreement.answer(side, sdp, source)
         self._say()
         return told
 
+    def learn(self, side: Side, sdp: bytes, source: str) -> None:
+        """Take the answer of `side`, which the other side cannot be told now: see is_due.
+
+        Raises as `answer` does.
+        """
+        if not self._streams:
+            raise MediaError("an answer before any offer")
+        self._agreement.learn(side, sdp, source)
+        self._say()
+
+    def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
+        """Answer an offer of `side` by what the other side said last, which is not asked.
+
+        Raises BadMessage; MediaError where that cannot be done.
+        """
+        answered = self._agreement.answer_here(side, sdp, source)
+        self._say()
+        return answered
+
+    def is_due(self, side: Side) -> bool:
+        """Tell whether `side` must be told anew what the other one takes and sends."""
+        return self._agreement.is_due(side)
+
+    def retell(self, side: Side) -> bytes:
+        """Return an offer of ours for `side`: what the other side said last. `learn` its answer."""
+        return self._agreement.retell(side)
+
+    def repeat(self, side: Side) -> bytes:
+        """Return what `side` was told last, byte for byte, as an offer that refreshes."""
+        return self._agreement.repeat(side)
+
+    def is_same(self, side: Side, sdp: bytes) -> bool:
+        """Tell whether `side` says again, byte for byte, what it said last."""
+        return self._agreement.is_same(side, sdp)
+
     def withdraw(self) -> None:
         """Forget the pending offer: it was refused, what was agreed before goes on."""
-        self._pending = None
+        self._agreement.withdraw()
 
     async def propose(self, side: Side) -> bytes:
         """Return an offer of our own for `side`: the INVITE that asked for it carried none.
@@ -124,9 +146,7 @@ class MediaSession:
         Its answer, by way of `answer`, is the offer for the other side. Raises MediaError.
         """
         await self._ensure([0])
-        self._pending = None
-        self._offered = None
-        return self._author(side).propose(self._ports[self._streams[side, 0]])
+        return self._agreement.propose(side, self._port(side, 0))
 
     def record(self, name: str, started_at: float) -> None:
         """Record what both sides say from now to the end, as `name` in the recordings folder.
@@ -150,7 +170,7 @@ class MediaSession:
 
     def is_held(self, side: Side) -> bool:
         """Say whether `side` holds the other one."""
-        said = self._said.get(side)
+        said = self._agreement.said.get(side)
         return said is not None and is_held(said.streams)
 
     async def finish(self) -> dict[str, LegStatistics]:
@@ -188,8 +208,8 @@ class MediaSession:
         """Return what a side may send on an m-line, by payload type."""
         # A side sends with the numbers of the description that the other side gave (RFC 3264 5.1).
         names: dict[int, Codec] = {}
-        for one in (side, _other(side)):
-            if (said := self._said.get(one)) is not None and media < len(said.streams):
+        for one in (side, other_than(side)):
+            if (said := self._agreement.said.get(one)) is not None and media < len(said.streams):
                 names |= said.streams[media].codecs
         return names
 
@@ -285,7 +305,7 @@ class MediaSession:
         media = min((one for _, one in self._streams), default=0)
         codecs = tuple(
             (side, number, codec.name)
-            for side in _SIDES
+            for side in SIDES
             for number, codec in self._codecs(side, media).items()
         )
         return Record(self._call, name, codecs, started_at)
@@ -295,7 +315,7 @@ class MediaSession:
         new: list[tuple[Side, int]] = [
             (side, media)
             for media in wanted
-            for side in _SIDES
+            for side in SIDES
             if (side, media) not in self._streams
         ]
         if not new:
@@ -343,26 +363,17 @@ class MediaSession:
             self._pool.put_back(ports, reply.taken)
         return not reply.taken
 
-    def _tell(self, side: Side, sdp: Sdp, described: Sequence[Described]) -> bytes:
-        ports = [
-            self._ports[self._streams[side, media]]
-            if one.is_relayed and (side, media) in self._streams
-            else 0
-            for media, one in enumerate(described)
-        ]
-        return self._author(side).write(sdp, described, ports)
-
-    def _author(self, side: Side) -> Author:
-        if (author := self._authors.get(side)) is None:
-            author = self._authors[side] = self._pool.author()
-        return author
+    def _port(self, side: Side, media: int) -> int:
+        """Return our RTP port for an m-line, 0 where it has no stream."""
+        number = self._streams.get((side, media))
+        return 0 if number is None else self._ports[number]
 
     def _descriptions(self) -> tuple[control.Description, ...]:
         """Describe every stream whose side has spoken."""
         return tuple(
-            describe(number, media, said, self._said.get(_other(side)))
+            describe(number, media, said, self._agreement.said.get(other_than(side)))
             for (side, media), number in self._streams.items()
-            if (said := self._said.get(side)) is not None
+            if (said := self._agreement.said.get(side)) is not None
         )
 
     def _leave(self) -> Worker | None:
@@ -374,13 +385,6 @@ class MediaSession:
             self._moving.cancel()
         worker, self._worker = self._worker, None
         return worker
-
-
-_SIDES: tuple[Side, Side] = ("a", "b")
-
-
-def _other(side: Side) -> Side:
-    return "b" if side == "a" else "a"
 
 
 def _statistics(state: StreamState, codec: str) -> LegStatistics:

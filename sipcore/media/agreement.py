@@ -1,0 +1,205 @@
+"""What the two sides of a call have said of its media, and what each was told of the other.
+
+Knows SDPs, not which message carries them (dialog/negotiation.py, call), and no worker.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct, structs
+
+from sipcore.errors import MediaError
+from sipcore.media.control import Side
+from sipcore.media.offer import (
+    Author,
+    Described,
+    Said,
+    align,
+    facing_direction,
+    only_formats,
+    read,
+    refused,
+)
+from sipcore.message.sdp import Sdp, parse_sdp
+
+SIDES: tuple[Side, Side] = ("a", "b")
+
+
+class Told(Struct, frozen=True, gc=False):
+    """What a side was told: the other side's m-lines, as an SDP of ours."""
+
+    streams: tuple[Described, ...]
+    sdp: bytes
+
+
+class _Open(Struct, frozen=True):
+    """An offer that waits: who made it (None: we did), what it says, what it takes the place of."""
+
+    by: Side | None
+    said: Said | None
+    sdp: bytes
+    to: Side
+    before: Told | None
+
+
+class Agreement:
+    """One per call. `author` makes what writes for a side; `port` is ours for an m-line, or 0."""
+
+    def __init__(self, author: Callable[[], Author], port: Callable[[Side, int], int]) -> None:
+        self.said: dict[Side, Said] = {}
+        self._make_author = author
+        self._port = port
+        self._authors: dict[Side, Author] = {}
+        self._heard: dict[Side, bytes] = {}  # the SDP that `said` was read from
+        self._told: dict[Side, Told] = {}
+        self._open: _Open | None = None
+        self._offered: Sdp | None = None  # the offer that answers answer
+
+    def offer(self, side: Side, sdp: bytes, parsed: Sdp, said: Said) -> bytes:
+        """Take an offer; return it for the other side. It counts when that one answers."""
+        to = other_than(side)
+        self._open = _Open(side, said, sdp, to, self._told.get(to))
+        self._offered = parsed
+        if side not in self._heard:  # early media needs the first one at once
+            self.said[side], self._heard[side] = said, sdp
+        return self._tell(to, parsed, said.streams)
+
+    def propose(self, side: Side, port: int) -> bytes:
+        """Return an offer of our own for `side`, which nobody has said anything to."""
+        sdp = self._author(side).propose(port)
+        self._told[side] = Told(read(parse_sdp(sdp), "").streams, sdp)
+        self._open = self._offered = None
+        return sdp
+
+    def answer(self, side: Side, sdp: bytes, source: str) -> bytes:
+        """Take an answer; return it for the other side. Raises BadMessage."""
+        parsed = self._learn(side, sdp, source)
+        return self._tell(other_than(side), parsed, self.said[side].streams)
+
+    def learn(self, side: Side, sdp: bytes, source: str) -> None:
+        """Take an answer that the other side cannot be told now: it is due. Raises BadMessage."""
+        self._learn(side, sdp, source)
+
+    def withdraw(self) -> None:
+        """Forget the offer that waits: it was refused, what was agreed before goes on."""
+        open_, self._open = self._open, None
+        if open_ is None:
+            return
+        if open_.before is not None:
+            self._told[open_.to] = open_.before
+            self._offered = None
+        if open_.by is None and open_.before is not None:  # it will not have it: no second time
+            now = self.said[other_than(open_.to)].streams
+            self._told[open_.to] = Told(now, open_.before.sdp)
+
+    def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
+        """Answer the offer of `side` by what the other side said last, which is not asked.
+
+        Raises BadMessage; MediaError where the two have nothing in common, or the other side has
+        said nothing yet.
+        """
+        parsed = parse_sdp(sdp)
+        said = read(parsed, source)
+        other = other_than(side)
+        if other not in self.said:
+            raise MediaError("nothing is known of the other side")
+        facing = parse_sdp(self._heard[other])
+        views = self.said[other].streams
+        medias, told, reduced = [], [], []
+        for index, (media, mine) in enumerate(zip(parsed.media, said.streams, strict=True)):
+            theirs = views[index] if index < min(len(views), len(facing.media)) else None
+            kept = None
+            if theirs is not None and theirs.is_relayed and mine.is_relayed:
+                kept = only_formats(facing.media[index], media, theirs, mine)
+            if kept is None or theirs is None or not self._port(side, index):
+                nothing = structs.replace(mine, is_relayed=False)
+                medias.append(refused(media))
+                told.append(nothing)
+                reduced.append(nothing)
+                continue
+            medias.append(kept)
+            told.append(theirs)
+            reduced.append(facing_direction(theirs, mine))
+        if not any(one.is_relayed for one in told):
+            raise MediaError("nothing in this offer is what the other side can")
+        self.said[side], self._heard[side] = said, sdp
+        answered = self._write(side, Sdp(facing.session, tuple(medias)), reduced)
+        self._told[side] = Told(tuple(told), answered)
+        return answered
+
+    def is_due(self, side: Side) -> bool:
+        """Tell whether `side` may send what the other cannot take, or has not heard of a hold."""
+        told, mine = self._told.get(side), self.said.get(side)
+        now = self.said.get(other_than(side))
+        if told is None or mine is None or now is None:
+            return False
+        for index, one in enumerate(now.streams):
+            if index >= len(told.streams) or index >= len(mine.streams):
+                return False  # an m-line more is for its speaker to offer
+            was, own = told.streams[index], mine.streams[index]
+            if not own.is_relayed:
+                continue
+            if was.is_relayed != one.is_relayed or was.direction != one.direction:
+                return True
+            if not (was.codecs.keys() & own.codecs.keys()) <= one.codecs.keys():
+                return True
+        return False
+
+    def retell(self, side: Side) -> bytes:
+        """Return an offer of ours for `side`: what the other side said last."""
+        other = other_than(side)
+        before = self._told[side]
+        parsed = parse_sdp(self._heard[other])
+        earlier = parse_sdp(before.sdp)
+        if len(parsed.media) < len(earlier.media):
+            parsed = align(parsed, earlier)
+        views = read(parsed, self.said[other].source).streams
+        told = self._tell(side, parsed, views)
+        return self._begin(side, before, told)
+
+    def repeat(self, side: Side) -> bytes:
+        """Return what `side` was told last, byte for byte: an offer that refreshes (RFC 4028)."""
+        before = self._told[side]
+        return self._begin(side, before, before.sdp)
+
+    def is_same(self, side: Side, sdp: bytes) -> bool:
+        """Tell whether `side` says again what it said last."""
+        return self._heard.get(side) == sdp
+
+    def _author(self, side: Side) -> Author:
+        """Return what writes for a side."""
+        if (author := self._authors.get(side)) is None:
+            author = self._authors[side] = self._make_author()
+        return author
+
+    def _begin(self, side: Side, before: Told, sdp: bytes) -> bytes:
+        self._open = _Open(None, None, b"", side, before)
+        self._offered = parse_sdp(sdp)
+        return sdp
+
+    def _learn(self, side: Side, sdp: bytes, source: str) -> Sdp:
+        parsed = parse_sdp(sdp)
+        if self._offered is not None:
+            parsed = align(parsed, self._offered)
+        said = read(parsed, source)
+        if (open_ := self._open) is not None and open_.by != side:
+            if open_.by is not None and open_.said is not None:
+                self.said[open_.by], self._heard[open_.by] = open_.said, open_.sdp
+            self._open = None
+        self.said[side], self._heard[side] = said, sdp
+        return parsed
+
+    def _tell(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
+        told = self._write(side, sdp, streams)
+        self._told[side] = Told(tuple(streams), told)
+        return told
+
+    def _write(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
+        ports = [
+            self._port(side, media) if one.is_relayed else 0 for media, one in enumerate(streams)
+        ]
+        return self._author(side).write(sdp, streams, ports)
+
+
+def other_than(side: Side) -> Side:
+    """Return the other side."""
+    return "b" if side == "a" else "a"
