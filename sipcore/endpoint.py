@@ -220,6 +220,11 @@ class Endpoint:
             return one.names_of(flow.connection)
         return ()
 
+    def is_dead(self, flow: Flow) -> bool:
+        """Tell whether the connection of a flow, a WebSocket's, is gone for ever."""
+        one = self._owner_of(flow)
+        return not (isinstance(one, StreamTransport) and one.is_open(flow))
+
     def transports(self) -> list[Transport]:
         """Return every listening address."""
         return self.ways.transports()

@@ -34,6 +34,7 @@ from sipcore.transport.guard import Batch, Guard, Rates
 from sipcore.transport.names import LookUp, nobody
 from sipcore.transport.networks import Insiders
 from sipcore.transport.resolve import Resolver
+from sipcore.transport.stream import StreamTransport
 from sipcore.transport.ways import Ways
 
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
@@ -162,6 +163,8 @@ class Node:
 
     def listen(self, transport: Transport, advertise: str | None = None) -> None:
         """Take a transport in; its messages are the endpoint's from now."""
+        if isinstance(transport, StreamTransport):
+            transport.is_banned = lambda source: self.guard.is_banned(source, self._loop.time())
         self.endpoint.add(transport, advertise)
 
     def begin(self) -> None:

@@ -29,6 +29,7 @@ from sipcore.transport.nameserver import NameServers
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
 from sipcore.transport.udp import UdpTransport
+from sipcore.transport.websocket import WebSocketTransport
 from sipcore.views import Views
 
 _log = logger(__name__)
@@ -135,12 +136,16 @@ class SignallingProcess:
             sock = socket.socket(family, kind, fileno=one.fd)
             if one.transport == "udp":
                 node.listen(UdpTransport(loop, sock, node.endpoint.receive_all), one.advertise)
-            elif one.transport in ("ws", "wss"):
-                raise CannotStart(f"{one.transport} is to come")
             else:
-                stream = StreamTransport(loop, sock, node.endpoint.receive, self._tls(one))
+                stream = self._stream(node, sock, one)
                 await stream.start()
                 node.listen(stream, one.advertise)
+
+    def _stream(self, node: Node, sock: socket.socket, one: ListenSocket) -> StreamTransport:
+        loop, receive, tls = asyncio.get_running_loop(), node.endpoint.receive, self._tls(one)
+        if one.transport in ("ws", "wss"):
+            return WebSocketTransport(loop, sock, receive, tls, one.origins)
+        return StreamTransport(loop, sock, receive, tls)
 
     def _tls(self, one: ListenSocket) -> Tls | None:
         """Load the certificates of a listening address. Raises CannotStart."""

@@ -17,6 +17,8 @@ from sipcore.message.values import quote, split_commas
 from sipcore.policy.book import Identity
 from sipcore.store.bindings import Binding, BindingKey, Bindings
 
+WEB = ("ws", "wss")  # nobody can connect to a page: its own connection is the only way
+
 Owner = tuple[str, str]  # customer, user
 OnChange = Callable[[Owner], None]
 
@@ -152,7 +154,7 @@ class Registrar:
     def _replaced(self, owner: Owner, asked: Asked, request: Request, flow: Flow) -> list[Binding]:
         """Return the bindings as they will be: the same URI or the same device is replaced."""
         now = self._clock.wall_s()
-        after = self._live(owner)
+        after = [one for one in self._live(owner) if one.transport not in WEB or self._way(one)]
         for wish in asked.wishes:
             after = [one for one in after if not _is_replaced(one, wish)]
             if wish.expires_s:
@@ -208,16 +210,12 @@ class Registrar:
     def _way(self, binding: Binding) -> Hop | None:
         """Return how a contact is reached: along its path; on its own stream or flow; back where it
         came from when it is behind NAT or has no address (RFC 7118 5.2.1); else at its URI."""
-        flow = Flow(
-            binding.transport,
-            binding.local_address,
-            binding.local_port,
-            binding.remote_address,
-            binding.remote_port,
-        )
+        flow = _flow_of(binding)
         if binding.path:
             first = parse_address(split_commas(binding.path)[0]).uri
             return self._endpoint.hop_at_once(first) or self._endpoint.hop_by(flow)
+        if binding.transport in WEB and self._endpoint.is_dead(flow):
+            return None
         uri = Uri.parse(binding.contact)
         if flow.is_reliable or _device(binding) or is_behind_nat(uri, flow):
             return self._endpoint.hop_by(flow)
@@ -231,6 +229,16 @@ class Registrar:
     def _live(self, owner: Owner) -> list[Binding]:
         now = self._clock.wall_s()
         return [one for one in self._mine(owner) if one.expires_at > now]
+
+
+def _flow_of(binding: Binding) -> Flow:
+    return Flow(
+        binding.transport,
+        binding.local_address,
+        binding.local_port,
+        binding.remote_address,
+        binding.remote_port,
+    )
 
 
 def _device(binding: Binding) -> str:

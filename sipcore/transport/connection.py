@@ -98,16 +98,22 @@ class Connection(asyncio.Protocol):
         except BadMessage as fault:
             self.end(FRAMING, fault.reason)
             return
-        if not self._framer.is_within:
+        if messages:
             self._unfinished_since = None
-        elif messages or self._unfinished_since is None:
-            self._unfinished_since = now
+        self._note_unfinished(self._framer.is_within)
         for message in messages:
             if message == PING:
                 self.write(PONG)
             else:
                 self._spoke_at = now
                 self.owner.receive(message, flow)
+
+    def _note_unfinished(self, is_within: bool) -> None:
+        """Remember since when a message waits for the rest of it."""
+        if not is_within:
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = self.heard_at
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.owner.forget(self)

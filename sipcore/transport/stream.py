@@ -4,7 +4,7 @@ peer (RFC 3261 18, RFC 5923). How one of them behaves is connection.py's."""
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -36,6 +36,8 @@ class StreamTransport:
     Limits are kept before a handshake begins: what is accepted counts, whatever becomes of it.
     """
 
+    names = ("tcp", "tls")
+    kind = Connection
     _numbers = count(1)  # of the process: a flow's connection is one listening address's alone
 
     def __init__(
@@ -45,12 +47,13 @@ class StreamTransport:
         receive: Receive,
         tls: Tls | None = None,
     ) -> None:
-        self.name = "tcp" if tls is None else "tls"
+        self.name = self.names[tls is not None]
         self.now = loop.time
         self.receive = receive
         self.tls = tls
         self.address, self.port = sock.getsockname()[:2]
         self.ended: Counter[str] = Counter()  # by us, by reason
+        self.is_banned: Callable[[str], bool] = lambda source: False
         self._loop = loop
         self._socket = sock
         self._connections: dict[int, Connection] = {}
@@ -82,8 +85,10 @@ class StreamTransport:
         remote = (flow.remote_address, flow.remote_port, flow.domain)
         if connection is None:
             connection = self._by_remote.get(remote)
-        if connection is not None and connection.send(data):
-            return
+        if connection is None or not connection.send(data):
+            self._reopen(remote, data, lost)
+
+    def _reopen(self, remote: Remote, data: bytes, lost: Lost | None) -> None:
         waiting = self._waiting.get(remote)
         if waiting is not None:
             if len(waiting) < MOST_WAITING:
@@ -142,7 +147,7 @@ class StreamTransport:
 
     def _make(self, source: str, *, domain: str = "", is_ours: bool = False) -> Connection:
         number = next(self._numbers)
-        return Connection(self, number, source, domain=domain, is_ours=is_ours)
+        return self.kind(self, number, source, domain=domain, is_ours=is_ours)
 
     def _admit(self, connection: Connection) -> bool:
         """Take a new connection in, unless there are too many."""
@@ -177,7 +182,7 @@ class StreamTransport:
                 self._resting = self._loop.call_later(FULL_S, self._accept_again)
                 return
             connection = self._make(source[0])
-            if self._admit(connection):
+            if not self.is_banned(source[0]) and self._admit(connection):
                 self._begin(self._welcome(connection, sock))
             else:
                 sock.close()
