@@ -7,6 +7,7 @@ raises out of here.
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Arrival, Send, Told, User, Within
@@ -236,17 +237,21 @@ class Endpoint:
         if self._is_draining:
             return
         self._is_draining = True
+        waiting = self._stack.out
         try:
-            while (out := self._stack.poll()) is not None:
-                if isinstance(out, Send):
+            while waiting:
+                out = waiting.popleft()
+                if type(out) is Send:
                     self._send(out)
-                elif isinstance(out, Arrival):
+                elif type(out) is Arrival:
                     self._arrive(out)
                 else:
-                    self._tell(out)
+                    self._tell(cast(Told, out))
         finally:
             self._is_draining = False
-        self._arm()
+        at = self._stack.next_timeout()
+        if at is not None and (self._timer is None or at < self._timer_at):
+            self._arm(at)
 
     def _send(self, out: Send) -> None:
         flow = out.flow
@@ -255,10 +260,10 @@ class Endpoint:
             place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
             if (transport := self.ways.transport_to(place)) is None:
                 return
-        transaction = out.transaction
+        data, transaction = out.data, out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
-        transport.send(out.data, flow, lost)
-        status = int(out.data[8:11]) if out.data.startswith(b"SIP/") else 0
+        transport.send(data, flow, lost)
+        status = int(data[8:11]) if data[:4] == b"SIP/" else 0
         self._metrics.count_message("out", out.method, status)
 
     def _lost(self, transaction: Transaction) -> None:
@@ -290,10 +295,7 @@ class Endpoint:
         _log.exception("a bug met %s", met)
         self._metrics.count_bad_message("bug")
 
-    def _arm(self) -> None:
-        at = self._stack.next_timeout()
-        if at is None or (self._timer is not None and self._timer_at <= at):
-            return
+    def _arm(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at

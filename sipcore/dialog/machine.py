@@ -50,7 +50,7 @@ class Machine:
         self._timing = timing
         self._out = out
         self._owner = owner
-        self._timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
+        self.timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
         self.absorbed: Counter[str] = Counter()
         self.repeats = {"in": 0, "out": 0}
         self.failures = {"timeout": 0, "transport": 0}
@@ -95,17 +95,13 @@ class Machine:
 
     def handle_timeout(self, now: float) -> None:
         """Act on every timer due at `now`."""
-        while (due := self._timers.pop_due(now)) is not None:
+        while (due := self.timers.pop_due(now)) is not None:
             transaction, word = due
             self.feed(transaction, word, None, now)
 
-    def next_timeout(self) -> float | None:
-        """Return when handle_timeout must be called next."""
-        return self._timers.next_at()
-
     def timer_count(self) -> int:
         """Return how many timers are set."""
-        return len(self._timers)
+        return len(self.timers)
 
     def repeat(self, transaction: Transaction, now: float) -> None:
         """Set retry and timeout. A reliable transport repeats nothing but what is acknowledged end
@@ -149,7 +145,7 @@ class Machine:
         self._set_retry(transaction, now)
 
     def _set_retry(self, transaction: Transaction, now: float) -> None:
-        transaction.retry = self._timers.add(transaction.interval_s, now, (transaction, RETRY))
+        transaction.retry = self.timers.add(transaction.interval_s, now, (transaction, RETRY))
 
     def _settle(self, transaction: Transaction, now: float) -> None:
         if transaction.retry is not None:
@@ -162,12 +158,12 @@ class Machine:
     def expect(self, transaction: Transaction, now: float) -> None:
         """Set the timeout alone; none is set before."""
         timeout_s = self._timing.timeout_s
-        transaction.deadline = self._timers.add(timeout_s, now, (transaction, TIMEOUT))
+        transaction.deadline = self.timers.add(timeout_s, now, (transaction, TIMEOUT))
 
     def _linger(self, transaction: Transaction, now: float) -> None:
         self._settle(transaction, now)
         linger_s = transaction.linger_s(self._timing)
         if linger_s:
-            transaction.deadline = self._timers.add(linger_s, now, (transaction, LINGERED))
+            transaction.deadline = self.timers.add(linger_s, now, (transaction, LINGERED))
         else:
             transaction.state = TERMINATED

@@ -53,6 +53,7 @@ class Stack:
 
     Every branch begins with the mark, so that a request that comes back to us is known (RFC 3261
     16.3). Nothing here waits: call poll() until it returns None after every call that takes `now`.
+    `next_timeout()` tells when handle_timeout must be called next.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class Stack:
         self._servers: dict[tuple[str, ...], Transaction] = {}
         self._merged: dict[tuple[str, ...], Transaction] = {}
         self._unacked: dict[tuple[str, str, int], Transaction] = {}
-        self._out: deque[Send | Event] = deque()
-        self._machine = Machine(timing or Timing(), self._out, self)
+        self.out: deque[Send | Event] = deque()  # what poll() takes; a busy owner takes it itself
+        self._machine = Machine(timing or Timing(), self.out, self)
+        self.next_timeout = self._machine.timers.next_at
         self.dialogs = Dialogs()
 
     # What came
@@ -113,7 +115,7 @@ class Stack:
         self.reply_statelessly(cancel, flow, 200, tag=transaction.tag)
         if not transaction.is_answered and not transaction.cancelling:
             transaction.cancelling = "sent"
-            self._out.append(Cancelled(transaction.user, transaction, cancel))
+            self.out.append(Cancelled(transaction.user, transaction, cancel))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
         if request.to.tag is None:
@@ -131,14 +133,14 @@ class Stack:
         dialog.flow = flow
         if request.method in ("INVITE", "UPDATE"):
             dialog.learn_target(request)
-        self._out.append(Within(dialog.user, dialog, transaction, request))
+        self.out.append(Within(dialog.user, dialog, transaction, request))
 
     def _receive_outside(self, request: Request, flow: Flow) -> None:
         is_ours = any(self._mark in via for via in request.headers["Via"])
         if is_ours or matching.merge_key(request) in self._merged:
             self.reply_statelessly(request, flow, 482)
         else:
-            self._out.append(Arrival(request, flow))
+            self.out.append(Arrival(request, flow))
 
     # What the user asks for
 
@@ -209,7 +211,7 @@ class Stack:
             said = f"{self._mark}{request.via.branch}{request.call_id}{request.cseq.number}"
             tag = f"{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
         data = write_response(echo_of(request, tag), status, headers)
-        self._out.append(Send(data, matching.reply_flow(request, flow), request.cseq.method))
+        self.out.append(Send(data, matching.reply_flow(request, flow), request.cseq.method))
 
     def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
         """Answer a request that validate() refused, as far as its fields can be copied.
@@ -218,7 +220,7 @@ class Stack:
         """
         response, back = matching.refusal_of(request, flow, status)
         response.reason = f"{response.reason} - {reason}"
-        self._out.append(Send(response.to_bytes(), back, request.method))
+        self.out.append(Send(response.to_bytes(), back, request.method))
 
     def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
         """Send a request that is no ACK; its replies name the transaction returned."""
@@ -242,7 +244,7 @@ class Stack:
         ack.headers["Via"] = [hop.via(f"{self._mark}{self._token(16)}")]
         data = ack.to_bytes()
         dialog.ack = (number, data, hop.flow)
-        self._out.append(Send(data, hop.flow, "ACK"))
+        self.out.append(Send(data, hop.flow, "ACK"))
 
     def cancel(self, transaction: Transaction, now: float, reason: str | None = None) -> None:
         """Cancel an INVITE of ours: at once, or when its first provisional comes (9.1)."""
@@ -264,13 +266,9 @@ class Stack:
         """Act on every timer due at `now`."""
         self._machine.handle_timeout(now)
 
-    def next_timeout(self) -> float | None:
-        """Return when handle_timeout must be called next."""
-        return self._machine.next_timeout()
-
     def poll(self) -> Send | Event | None:
         """Take the next thing to send or to tell."""
-        return self._out.popleft() if self._out else None
+        return self.out.popleft() if self.out else None
 
     @property
     def absorbed(self) -> Counter[str]:
@@ -310,15 +308,15 @@ class Stack:
         """Turn a message that passed the tables into an event."""
         if isinstance(message, Request):  # only an ACK is told of a server transaction
             self._forget_ack(transaction)
-            self._out.append(Acked(transaction.user, transaction, message))
+            self.out.append(Acked(transaction.user, transaction, message))
             transaction.user = None
             return
         if message.status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
-            self._out.append(Send(*ack, "ACK"))
+            self.out.append(Send(*ack, "ACK"))
         else:
             dialog = self.dialogs.of_response(transaction, message)
             user, request = transaction.user, transaction.request
-            self._out.append(Reply(user, transaction, request, message, dialog))
+            self.out.append(Reply(user, transaction, request, message, dialog))
             if message.status >= 200:
                 transaction.slim(message.status)
 
@@ -328,9 +326,9 @@ class Stack:
             self.dialogs.end_early(transaction)
             response = response_to(transaction.request, 503 if word == ERROR else 408, "local")
             user, request = transaction.user, transaction.request
-            self._out.append(Reply(user, transaction, request, response, is_local=True))
+            self.out.append(Reply(user, transaction, request, response, is_local=True))
         else:
-            self._out.append(Unacked(transaction.user, transaction))
+            self.out.append(Unacked(transaction.user, transaction))
 
     def forget(self, transaction: Transaction) -> None:
         """Let a transaction go that has ended."""
@@ -363,7 +361,7 @@ class Stack:
         transaction.kept = transaction.request.to_bytes()
         self._clients[transaction.key] = transaction
         method = transaction.method
-        self._out.append(Send(transaction.kept, transaction.flow, method, transaction))
+        self.out.append(Send(transaction.kept, transaction.flow, method, transaction))
         self._machine.repeat(transaction, now)
         return transaction
 

@@ -122,7 +122,7 @@ class Agreement:
         if not any(one.is_relayed for one in told):
             raise MediaError("nothing in this offer is what the other side can")
         self.said[side], self._heard[side] = said, sdp
-        answered = self._write(side, Sdp(facing.session, tuple(medias)), reduced)
+        answered = self._write(side, Sdp(facing.session, tuple(medias), facing.below), reduced)
         self._told[side] = Told(tuple(told), answered)
         return answered
 

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from sipcore.errors import BadMessage
 from sipcore.media.control import Description, Mode
 from sipcore.message.memory import remembered_lines
-from sipcore.message.sdp import Codec, Media, Origin, Sdp, join_lines
+from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Origin, Sdp, below_of, join_lines
 
 RELAYED_KINDS = ("audio", "video")
 RELAYED_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
@@ -169,7 +169,7 @@ def align(answer: Sdp, offered: Sdp) -> Sdp:
             medias = (*medias[:index], _offered_alone(one, wanted), *medias[index + 1 :])
     if missing:
         medias += tuple(map(refused, offered.media[-missing:]))
-    return answer if medias is answer.media else Sdp(answer.session, medias)
+    return answer if medias is answer.media else Sdp(answer.session, medias, answer.below)
 
 
 def only_formats(media: Media, offered: Media, theirs: Described, mine: Described) -> Media | None:
@@ -239,7 +239,7 @@ def _with_formats(media: Media, kept: Sequence[str]) -> Media:
         for name in ("rtpmap", "fmtp")
     )
     lines = tuple(line for line in media.lines if not line.startswith(dropped))
-    return structs.replace(media, lines=lines, formats=tuple(kept))
+    return structs.replace(media, lines=lines, formats=tuple(kept), below=below_of(lines[1:]))
 
 
 class Author:
@@ -250,7 +250,8 @@ class Author:
         self._address = address
         self._family = "IP6" if ":" in address else "IP4"
         self._version = 0
-        self._last = b""
+        self._last: list[str] = []
+        self._text = b""
 
     def write(self, sdp: Sdp, described: Sequence[Described], ports: Sequence[int]) -> bytes:
         """Tell what the other side said in `sdp`, with our own ports.
@@ -269,16 +270,14 @@ class Author:
 
     def _finish(self, lines: list[str]) -> bytes:
         """Write the SDP: with the same o= line as the last one if nothing in it has changed."""
-        sdp = self._with_origin(lines)
-        if sdp != self._last:
-            self._version += 1
-            sdp = self._last = self._with_origin(lines)
-        return sdp
-
-    def _with_origin(self, lines: list[str]) -> bytes:
+        if lines == self._last:
+            return self._text
+        self._version += 1
+        self._last = lines
         origin = Origin("-", self._session_id, self._version, self._address)
         connection = f"c=IN {self._family} {self._address}"
-        return join_lines(("v=0", origin.line(), "s=-", connection, *lines))
+        self._text = join_lines(("v=0", origin.line(), "s=-", connection, *lines))
+        return self._text
 
 
 def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
@@ -330,7 +329,7 @@ def _usable(stated: str, source: str) -> str:
 def refused(media: Media) -> Media:
     """Refuse an m-line: port 0, its formats kept because the grammar wants one (RFC 3264 6)."""
     line = f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}"
-    return Media((line,), media.kind, 0, 1, media.protocol, media.formats)
+    return Media((line,), media.kind, 0, 1, media.protocol, media.formats, NOTHING_BELOW)
 
 
 def _write_media(media: Media, view: Described, port: int) -> list[str]:

@@ -48,6 +48,18 @@ class Codec(Struct, frozen=True, gc=False):
     channels: int = 1
 
 
+class Below(Struct, frozen=True, gc=False):
+    """What the lines below an o= or m= line say: nearly always what they said in the last call."""
+
+    connection: str | None
+    direction: str | None
+    codecs: dict[int, Codec]
+    rtcp: tuple[int, str | None] | None
+
+
+NOTHING_BELOW = Below(None, None, {}, None)
+
+
 class Media(Struct, frozen=True, gc=False):
     """One m= line and the lines below it; `lines[0]` is the m= line itself."""
 
@@ -57,21 +69,22 @@ class Media(Struct, frozen=True, gc=False):
     port_count: int
     protocol: str
     formats: tuple[str, ...]
+    below: "Below"
 
     @property
     def connection(self) -> str | None:
         """The address of this m-line's own c=, or None."""
-        return _connection(self.lines[1:])
+        return self.below.connection
 
     @property
     def direction(self) -> str | None:
         """sendrecv, sendonly, recvonly or inactive as this m-line says it, or None."""
-        return _direction(self.lines[1:])
+        return self.below.direction
 
     @property
     def codecs(self) -> dict[int, Codec]:
         """Payload type to codec, of every a=rtpmap that can be understood. Not to be changed."""
-        return _codecs(self.lines[1:])
+        return self.below.codecs
 
     @property
     def fmtp(self) -> dict[str, str]:
@@ -91,7 +104,7 @@ class Media(Struct, frozen=True, gc=False):
     @property
     def rtcp(self) -> tuple[int, str | None] | None:
         """Port and (where named) address of a=rtcp (RFC 3605), or None."""
-        return _rtcp(self.lines[1:])
+        return self.below.rtcp
 
     @property
     def is_rtcp_muxed(self) -> bool:
@@ -109,6 +122,7 @@ class Sdp(Struct, frozen=True, gc=False):
 
     session: tuple[str, ...]
     media: tuple[Media, ...]
+    below: Below
 
     @property
     def origin(self) -> Origin:
@@ -117,12 +131,12 @@ class Sdp(Struct, frozen=True, gc=False):
     @property
     def connection(self) -> str | None:
         """The address of the session's c=, or None."""
-        return _connection(self.session)
+        return self.below.connection
 
     @property
     def direction(self) -> str | None:
         """The direction said for the whole session, or None."""
-        return _direction(self.session)
+        return self.below.direction
 
     def to_bytes(self) -> bytes:
         """Write the lines as they were read, each ended by CRLF."""
@@ -152,11 +166,8 @@ def parse_sdp(data: bytes) -> Sdp:
     starts.append(len(lines))
     session = tuple(lines[: starts[0]])
     _origin(session)
-    _connection(session)
-    return Sdp(
-        session,
-        tuple(_media(tuple(lines[start:end])) for start, end in pairwise(starts)),
-    )
+    media = [_media(tuple(lines[start:end])) for start, end in pairwise(starts)]
+    return Sdp(session, tuple(media), below_of(session[2:]))
 
 
 def join_lines(lines: Iterable[str]) -> bytes:
@@ -177,8 +188,14 @@ def _media(lines: tuple[str, ...]) -> Media:
     kind, port, count, protocol, formats = found.groups()
     if int(port) > 65535:
         raise BadMessage("SDP m-line with a port above 65535")
-    _connection(lines[1:])
-    return Media(lines, kind, int(port), int(count or 1), protocol, tuple(formats.split()))
+    number, ports = int(port), int(count or 1)
+    return Media(lines, kind, number, ports, protocol, tuple(formats.split()), below_of(lines[1:]))
+
+
+@remembered_lines
+def below_of(lines: tuple[str, ...]) -> Below:
+    """Read the lines below an o= or m= line. Raises BadMessage for a c= that cannot be read."""
+    return Below(_connection(lines), _direction(lines), _codecs(lines), _rtcp(lines))
 
 
 def _origin(lines: tuple[str, ...]) -> Origin:
@@ -188,7 +205,6 @@ def _origin(lines: tuple[str, ...]) -> Origin:
     return Origin(found[1], found[2], int(found[3]), found[5])
 
 
-@remembered_lines
 def _connection(lines: tuple[str, ...]) -> str | None:
     for line in lines:
         if line[0] == "c":
@@ -199,7 +215,6 @@ def _connection(lines: tuple[str, ...]) -> str | None:
     return None
 
 
-@remembered_lines
 def _direction(lines: tuple[str, ...]) -> str | None:
     for line in lines:
         if line[2:] in DIRECTIONS and line[0] == "a":
@@ -207,7 +222,6 @@ def _direction(lines: tuple[str, ...]) -> str | None:
     return None
 
 
-@remembered_lines
 def _codecs(lines: tuple[str, ...]) -> dict[int, Codec]:
     return dict(
         pair
@@ -223,7 +237,6 @@ def _rtpmap(line: str) -> tuple[int, Codec] | None:
     return int(found[1]), Codec(found[2], int(found[3]), int(found[4] or 1))
 
 
-@remembered_lines
 def _rtcp(lines: tuple[str, ...]) -> tuple[int, str | None] | None:
     for line in lines:
         if line.startswith("a=rtcp:") and (found := _RTCP.fullmatch(line)):
