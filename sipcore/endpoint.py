@@ -192,6 +192,11 @@ class Endpoint:
         """Forget a dialog."""
         self._stack.end(dialog)
 
+    def user_of(self, call_id: str, tags: tuple[str, str]) -> User | None:
+        """Return whose dialog it is that has this Call-ID, our tag and the peer's."""
+        dialog = self._stack.dialogs.get(tags)
+        return dialog.user if dialog is not None and dialog.call_id == call_id else None
+
     # Where
 
     async def hops_to(self, uri: Uri) -> list[Hop]:

@@ -181,7 +181,7 @@ class Node:
 
     async def prove(self) -> None:
         """Write down which answered calls showed life, and when (service.md section 7)."""
-        answered = [id_ for id_, call in self.desk.calls.items() if call.is_answered]
+        answered = [call for call in self.desk.calls.values() if call.is_answered]
         if not answered:
             return
         now = self.parts.clock.wall_s()
@@ -190,7 +190,9 @@ class Node:
             if leg.call in self.desk.calls and leg.last_packet_age_s >= 0:
                 heard_at = now - leg.last_packet_age_s
                 proofs[leg.call] = max(heard_at, proofs.get(leg.call, 0.0))
-        mine = {id_: proofs[id_] for id_ in answered if id_ in proofs}
+        mine = {
+            id_: proofs[call.id] for call in answered if call.id in proofs for id_ in call.records
+        }
         if mine:
             self.parts.journal.append(Alive(now, mine))
 

@@ -14,8 +14,9 @@ from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, q850_in, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
-from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg
-from sipcore.call.talk import talk
+from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg, Side
+from sipcore.call.part import Part, of_leg, open_parts
+from sipcore.call.talk import Talk
 from sipcore.cdr.entry import Answered, Ended
 from sipcore.cdr.journal import JournalError
 from sipcore.dialog.events import Cancelled, Told, Within
@@ -26,6 +27,7 @@ from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
 from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
+from sipcore.policy.concurrency import Slot
 from sipcore.policy.decide import decide
 
 BUG = Ending("node", 500, 41, "internal error")
@@ -52,7 +54,11 @@ class Call:
         self.max_forwards = 70 if forwards is None else forwards
         self.is_delayed = not request.body
         self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
-        self.b: Leg | None = None
+        self.a.party, self.a.owner = attempt.source, self
+        self.sides: dict[Side, Leg] = {"a": self.a}
+        self.talking: Talk | None = None
+        self.parts: list[Part] = []  # its records, once it has more than one
+        self.given: Part | None = None  # its record, where another call goes on with it
         self.state = "setup"
         self.is_emergency = False
         desk.enter(self)
@@ -64,6 +70,8 @@ class Call:
         return self._media
 
     _media: MediaSession | None = None
+    slots: list[Slot]
+    held: ExitStack
 
     def notify(self, leg: Leg, event: Told) -> None:
         """Put a leg's event into the inbox."""
@@ -130,6 +138,15 @@ class Call:
     def is_answered(self) -> bool:
         return self.state == "answered"
 
+    @property
+    def records(self) -> list[str]:
+        """The ids of its records that go on."""
+        return [part.draft.id for part in open_parts(self.parts)] if self.parts else [self.id]
+
+    def record_of(self, leg: Leg) -> str:
+        """Return the id of the record that a leg's journal lines belong to."""
+        return of_leg(self.parts, leg).draft.id if self.parts else self.id
+
     def attach(self, media: MediaSession) -> None:
         self._media = media
 
@@ -156,8 +173,10 @@ async def bridge(call: Call) -> None:
             finally:
                 _end_legs(call, end)
             call.settle()
-            if call.b is not None:
+            if "b" in call.sides or call.given is not None:
                 figures = await call.media.finish()
+                if call.given is not None:
+                    call.given.figures = figures
         if call.draft.recording:  # slots and ports are given back by now
             await _keep_recording(call)
     except Exception:
@@ -167,9 +186,7 @@ async def bridge(call: Call) -> None:
         if end is BUG and call.is_answered:
             end = structs.replace(BUG, status=200)
         try:
-            cdr = call.draft.finish(end, figures)
-            desk.journal.append(Ended(cdr))
-            desk.metrics.count_call(cdr.direction, end.status)
+            _write(call, end, figures)
         finally:
             desk.leave(call)
 
@@ -190,12 +207,15 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     if slot is None:
         return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
     held.enter_context(slot)
+    call.slots = [slot]
     media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
     call.attach(media)
     won = await _reach(call, verdict)
     if isinstance(won, Ending):
         return won
     held.enter_context(won.slot)
+    call.slots.append(won.slot)
+    call.held = held
     return await _answer_and_talk(call, won, _is_recorded(call, verdict, won.leg))
 
 
@@ -231,7 +251,8 @@ def _is_recorded(call: Call, permit: Permit, leg: CalleeLeg) -> bool:
 
 async def _keep_recording(call: Call) -> None:
     """Wait for the recording to be finished, a moment at most."""
-    call.draft.hang_up()
+    if call.given is None:
+        call.draft.hang_up()
     if (recorded := await call.media.recorded()) is not None:
         call.draft.keep(recorded)
 
@@ -239,7 +260,7 @@ async def _keep_recording(call: Call) -> None:
 async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     """Answer the caller once the journal has the answer on disk; then talk."""
     desk, leg, response = call.desk, won.leg, won.response
-    call.b = leg
+    call.sides["b"] = leg
     try:
         told = call.media.answer("b", response.body, leg.source)
     except (BadMessage, MediaError) as fault:
@@ -261,13 +282,25 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     call.a.answer(told)
     if call.draft.recording and call.draft.answered_at is not None:
         call.media.record(call.draft.recording, call.draft.answered_at)
-    return await talk(call, call.a, leg)
+    call.talking = Talk(call)
+    return await call.talking.run()
+
+
+def _write(call: Call, end: Ending, figures: dict[str, LegStatistics]) -> None:
+    """Write the record, or the records of all that the call has become."""
+    desk = call.desk
+    ended = [one.finish(call.sides, end, figures) for one in call.parts]
+    if not call.parts and call.given is None:
+        ended = [(call.draft.finish(end, figures), end)]
+    for cdr, why in ended:
+        desk.journal.append(Ended(cdr))
+        desk.metrics.count_call(cdr.direction, why.status)
 
 
 def _end_legs(call: Call, end: Ending) -> None:
     """End what is still up, by its state: refuse, BYE, or nothing left to do."""
-    for leg in (call.a, call.b):
-        if leg is None or leg.is_over:
+    for leg in call.sides.values():
+        if leg.is_over:
             continue
         try:
             if isinstance(leg, CallerLeg) and not leg.transaction.is_answered:

@@ -73,6 +73,11 @@ class LiveCall(Protocol):
     @property
     def is_answered(self) -> bool: ...
 
+    @property
+    def records(self) -> list[str]:
+        """The ids of its records that go on: several after a transfer."""
+        ...
+
     def end_for(self, reason: str) -> None:
         """Ask the call to end; it does so as soon as it can."""
         ...

@@ -17,6 +17,7 @@ class Draft:
     def __init__(self, clock: Clock, record_id: str, call_id: str, node: str) -> None:
         self._clock = clock
         self.id = record_id
+        self.parent_id: str | None = None  # of the attempt that this one follows from
         self.call_id = call_id
         self.node = node
         self.direction: Direction = "internal"
@@ -71,7 +72,12 @@ class Draft:
 
     def hang_up(self) -> None:
         """Note that the talk is over, for a record that still waits for something."""
-        self._over = self._clock.wall_s(), self._clock.monotonic()
+        if self._over is None:
+            self._over = self._clock.wall_s(), self._clock.monotonic()
+
+    def so_far(self, end: Ending | None = None) -> Cdr:
+        """Return the record as it stands, for the journal; `end` where it is over already."""
+        return self._cdr(end, {})
 
     def keep(self, recorded: Recorded) -> None:
         """Take what became of the recording."""
@@ -91,6 +97,7 @@ class Draft:
         return Cdr(
             id=self.id,
             call_id=name_of(self.call_id),
+            parent_id=self.parent_id,
             node=self.node,
             customer=self.customer or None,
             account=self.account or None,

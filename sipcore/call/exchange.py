@@ -76,6 +76,11 @@ class Exchange:
             other.negotiation.step(SEND_OFFER)
         self._passed = other.request("INVITE", {"Content-Type": [SDP]} if offer else None, offer)
 
+    @property
+    def is_free(self) -> bool:
+        """True when no re-INVITE is open."""
+        return self._asked is None
+
     def owns(self, transaction: Transaction) -> bool:
         """Tell whether an event's transaction is part of this exchange."""
         return transaction is self._passed or transaction is self._asked

@@ -11,11 +11,11 @@ from typing import Any
 
 from sipcore.call.bridge import Call, bridge
 from sipcore.call.desk import Desk
+from sipcore.call.identity import asserted, number_in
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
 from sipcore.call.wish import EXTENSIONS
-from sipcore.errors import BadMessage
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
@@ -183,24 +183,6 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
     return None
 
 
-def asserted(request: Request) -> str | None:
-    """Return the number that the caller says is his; None where he says none.
-
-    P-Asserted-Identity, else P-Preferred-Identity, else From (service.md section 5). An anonymous
-    From asserts nothing.
-    """
-    for name in ("P-Asserted-Identity", "P-Preferred-Identity"):
-        if name not in request.headers:
-            continue
-        for address in request.addresses(name):
-            if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
-                return number_in(address.uri)
-    uri = request.from_.uri
-    if uri.user and uri.user.lower() != "anonymous" and "anonymous.invalid" not in uri.host.lower():
-        return number_in(uri)
-    return None
-
-
 def _behind_contact(carrier: Carrier, request: Request, dialled: str) -> str:
     """Return whom a carrier's call is for.
 
@@ -212,17 +194,6 @@ def _behind_contact(carrier: Carrier, request: Request, dialled: str) -> str:
     called = request.addresses("P-Called-Party-ID")
     said = [number_in(one.uri) for one in (*called, request.to)]
     return next((one for one in said if one), dialled)
-
-
-def number_in(uri: Uri) -> str:
-    """Return the user part without telephone parameters (`+8621…;npdi`, RFC 3261 19.1.6).
-
-    Raises BadMessage for control characters: escaped, they pass the grammar.
-    """
-    number = (uri.user or "").partition(";")[0]
-    if not number.isprintable():
-        raise BadMessage("control characters in a user part")
-    return number
 
 
 async def drain(front: Front, desk: Desk, drain_s: float, retry_after_s: int) -> None:

@@ -4,25 +4,46 @@ Carriers are failed over on 5xx, 408, a transport error, or no response at all f
 never after a 18x.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import Struct
 
 from sipcore.call.ending import Ending, failed, q850_in, refused
-from sipcore.call.invite import Way, invite, ways_to
-from sipcore.call.leg import SDP, CalleeLeg, Leg
-from sipcore.dialog.events import Cancelled, Reply, Within
+from sipcore.call.inbox import Inbox
+from sipcore.call.invite import Inviter, Way, invite, ways_to
+from sipcore.call.leg import SDP, CalleeLeg, Item, Leg, Party
+from sipcore.dialog.events import Cancelled, Reply, Told, Within
 from sipcore.errors import BadMessage, MediaError
 from sipcore.media.control import Lost
+from sipcore.media.session import MediaSession
 from sipcore.message.message import Response
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
 
-if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
-
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
+
+
+class Caller(Inviter, Protocol):
+    """For whom it rings: a call, or an attempt that follows from one."""
+
+    inbox: Inbox[Item]
+    is_delayed: bool
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def a(self) -> Leg | None: ...
+
+    @property
+    def media(self) -> MediaSession: ...
+
+    def notify(self, leg: Leg, event: Told) -> None: ...
+
+    def ring(self, status: int, sdp: bytes) -> None: ...
+
+    def respond_early(self, event: Within) -> None: ...
 
 
 class Won(Struct):
@@ -53,10 +74,11 @@ class Group:
     def is_lost(self) -> bool:
         return all(leg.is_over for leg in self.legs)
 
-    def ring(self, call: "Call", way: Way) -> None:
-        """Send an INVITE on a way."""
+    def ring(self, call: Caller, way: Way, target: Party) -> None:
+        """Send an INVITE on a way to a target."""
         request = invite(call, self.permit, way, self.offer)
         leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
+        leg.party, leg.owner = target, call
         self.legs.append(leg)
         self.ways[leg] = way
 
@@ -73,7 +95,7 @@ class Group:
         return min(self.refusals, key=lambda one: (one.status < 600, one.status // 100, one.status))
 
 
-async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
+async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
     """Ring until somebody answers, the caller gives up, or nobody is left."""
     last: Ending | None = None
     for targets in permit.targets:
@@ -99,7 +121,7 @@ async def hunt(call: "Call", permit: Permit, offer: bytes) -> Won | Ending:
     return last
 
 
-def _slot_for(call: "Call", targets: tuple[Target, ...]) -> Slot | None:
+def _slot_for(call: Caller, targets: tuple[Target, ...]) -> Slot | None:
     """Take a carrier's channel; other targets need none beyond the permit's."""
     first = targets[0]
     wants = first.slots if isinstance(first, CarrierTarget) else ()
@@ -112,11 +134,11 @@ def _may_try_next(end: Ending, group: Group) -> bool:
     return end.status == 408 or 500 <= end.status < 600
 
 
-async def _ring(call: "Call", group: Group) -> Won | Ending:
+async def _ring(call: Caller, group: Group) -> Won | Ending:
     for target in group.targets:
         call.draft.try_target(target)
         for way in await ways_to(call, target):
-            group.ring(call, way)
+            group.ring(call, way, target)
     if not group.legs:
         return (
             failed(480, "not registered", q850=20)
@@ -149,7 +171,7 @@ async def _ring(call: "Call", group: Group) -> Won | Ending:
             return outcome
 
 
-def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending | None:
+def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending | None:
     """Act on one event; return the outcome when there is one."""
     if leg is call.a:
         if isinstance(event, Cancelled):
@@ -180,7 +202,7 @@ def _heed(call: "Call", group: Group, leg: Leg, event: object) -> Won | Ending |
     return group.best_refusal() if group.is_lost else None
 
 
-def _caller_within(call: "Call", group: Group, event: Within) -> Ending | None:
+def _caller_within(call: Caller, group: Group, event: Within) -> Ending | None:
     """A request of the caller in the early dialog: only BYE is for us (RFC 3261 15)."""
     endpoint = call.desk.endpoint
     method = event.request.method
@@ -192,7 +214,7 @@ def _caller_within(call: "Call", group: Group, event: Within) -> Ending | None:
     return None
 
 
-def _progress(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -> None:
+def _progress(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media on."""
     group.has_rung = True
     body = event.response.body if event.response.content_type == SDP else b""
@@ -218,7 +240,7 @@ def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
     return Won(leg, event.response, group.slot)
 
 
-def _rings_elsewhere(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -> bool:
+def _rings_elsewhere(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> bool:
     """A flow has gone (430, or nothing could be sent): ring over another one of the device."""
     way, status = group.ways[leg], event.response.status
     if way.contact is None or not (status == 430 or (status == 503 and event.is_local)):
@@ -226,7 +248,8 @@ def _rings_elsewhere(call: "Call", group: Group, leg: CalleeLeg, event: Reply) -
     reach = call.desk.contacts.flow_failed(way.contact)
     if reach is None:
         return False
-    group.ring(call, Way(way.who, reach.uri, reach.hop, way.caller, reach.route, reach.key))
+    again = Way(way.who, reach.uri, reach.hop, way.caller, reach.route, reach.key)
+    group.ring(call, again, leg.party)
     return True
 
 

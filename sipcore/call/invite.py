@@ -1,11 +1,12 @@
 """The b_leg's INVITE: where a target is, and what it is told. Topology is hidden by construction:
 nothing of the caller's request passes but what is written here."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import Struct
 
-from sipcore.call.desk import Reach
+from sipcore.call.desk import Desk, Reach
+from sipcore.call.draft import Draft
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.wish import with_number
 from sipcore.message.address import Address
@@ -14,10 +15,17 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
 from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
+from sipcore.policy.book import Book
 from sipcore.store.bindings import BindingKey
 
-if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+
+class Inviter(Protocol):
+    """Who sends an INVITE: what it needs to know of a call."""
+
+    desk: Desk
+    book: Book
+    draft: Draft
+    max_forwards: int
 
 
 class Way(Struct, frozen=True, gc=False):
@@ -34,7 +42,7 @@ class Way(Struct, frozen=True, gc=False):
     contact: BindingKey | None = None
 
 
-async def ways_to(call: "Call", target: Target) -> list[Way]:
+async def ways_to(call: Inviter, target: Target) -> list[Way]:
     """Return every place to ring for a target; none where nobody is registered."""
     book, contacts = call.book, call.desk.contacts
     if isinstance(target, CarrierTarget):
@@ -54,7 +62,7 @@ async def ways_to(call: "Call", target: Target) -> list[Way]:
     return await _by_uri(call, trunk.id, uri, target.caller)
 
 
-async def _by_uri(call: "Call", who: str, uri: Uri, caller: str) -> list[Way]:
+async def _by_uri(call: Inviter, who: str, uri: Uri, caller: str) -> list[Way]:
     hop = await call.desk.endpoint.hop_to(uri)
     return [] if hop is None else [Way(who, str(uri), hop, caller)]
 
@@ -70,7 +78,7 @@ def with_user(uri: Uri, user: str) -> Uri:
     return Uri(uri.scheme, user, None, uri.host, uri.port, uri.params)
 
 
-def invite(call: "Call", permit: Permit, way: Way, offer: bytes) -> Request:
+def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     """Build the INVITE for one way. `offer` is the SDP."""
     ids, hop = call.desk.ids, way.hop
     name = f"{quote(permit.caller_name)} " if permit.caller_name else ""

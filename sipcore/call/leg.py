@@ -1,13 +1,15 @@
 """One side of the B2BUA: its dialog, its offer/answer state, and how it is ended in any state."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from sipcore.call.ending import Ending
 from sipcore.dialog.dialog import Dialog
-from sipcore.dialog.events import Acked, Reply, Told, Unacked, Within
+from sipcore.dialog.events import Acked, Reply, Told, Unacked, User, Within
 from sipcore.dialog.negotiation import Negotiation
 from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
@@ -15,13 +17,32 @@ from sipcore.media.control import MediaEvent
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
+from sipcore.policy.attempt import Source, Target
 
 Side = Literal["a", "b"]
-Item = tuple["Leg", Told] | MediaEvent | Ending  # what a call's inbox holds
-Notify = Callable[["Leg", Told], None]
+Act = Callable[[], Coroutine[Any, Any, Ending | None]]
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REGISTER"
+
+class Deed(Struct, frozen=True):
+    """Something to be done when the call comes to it, between two events."""
+
+    act: Act
+
+
+Item = tuple["Leg", Told] | MediaEvent | Ending | Deed  # what a call's inbox holds
+Notify = Callable[["Leg", Told], None]
+Party = Source | Target | None
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER"
 SDP = "application/sdp"
+REFRESHING = frozenset({"INVITE", "NOTIFY"})  # requests that tell our Contact (RFC 3261, 6665)
+
+
+class Owner(Protocol):
+    """The call that a leg is of, or an attempt that follows from one."""
+
+    @property
+    def id(self) -> str: ...
 
 
 class Leg:
@@ -46,6 +67,9 @@ class Leg:
         self._is_unacked = False
         self._bye_owed: Headers | None = None
         self.kept_at: tuple[str, Flow] | None = None  # where the journal has its peer
+        self.party: Party = None  # who it is, in the words of policy
+        self.owner: Owner | None = None
+        self.has_referred = False
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
@@ -77,18 +101,22 @@ class Leg:
         return self.endpoint.hop_at_once(uri) or self.endpoint.hop_by(flow)
 
     def request(
-        self, method: str, headers: Headers | None = None, body: bytes = b""
+        self,
+        method: str,
+        headers: Headers | None = None,
+        body: bytes = b"",
+        user: User | None = None,
     ) -> Transaction:
-        """Send a request within the dialog; its replies come as events."""
+        """Send a request within the dialog; its replies come as events, to `user` if one asks."""
         assert self.dialog is not None
         hop = self._hop(self.dialog)
         extra: Headers = (
             {"Contact": [hop.contact(self._contact_user, self._scheme)]}
-            if method == "INVITE"
+            if method in REFRESHING
             else {}
         )
         request = self.dialog.request(method, extra | (headers or {}), body)
-        return self.endpoint.request(request, hop, self)
+        return self.endpoint.request(request, hop, user or self)
 
     def ack(self, response: Response, body: bytes = b"") -> None:
         """Acknowledge a 2xx to an INVITE of ours."""
@@ -112,6 +140,10 @@ class Leg:
             self._bye_owed = headers
         else:
             self._send_bye(headers)
+
+    def join(self, side: Side, owner: Owner, notify: Notify) -> None:
+        """Be part of another call from now on, or in another's place."""
+        self.side, self.owner, self._notify = side, owner, notify
 
     def leave(self) -> None:
         """Be over: from now on the leg cleans up by itself, and the call is let go."""

@@ -45,9 +45,12 @@ async def close_left_behind(left: Recovery, desk: Desk) -> None:
     async with asyncio.TaskGroup() as group:
         for number, one in enumerate(left.open):
             await asyncio.sleep(began + number / CALLS_PER_S - desk.loop.time())
-            proof_at = max(one.proof_at, heard_at.pop(one.answered.cdr.id, 0.0))
+            proof_at = max(one.proof_at, heard_at.get(one.answered.media_id, 0.0))
             group.create_task(_end(Interrupted(one.answered, proof_at), desk))
-    for call_id in heard_at:  # calls that were never answered, or whose record is there
+    ours = {one.answered.media_id for one in left.open}
+    for call_id in (
+        heard_at.keys() - ours
+    ):  # calls that were never answered, or whose record is there
         await desk.media.end_orphan(call_id)
 
 
@@ -67,7 +70,7 @@ async def _close(call: Interrupted, desk: Desk) -> None:
             await _say_bye(id_, line, desk.endpoint)
     if call.answered.cdr.recording is not None:
         desk.media.expect_recording(id_)
-    streams = await desk.media.end_orphan(id_)
+    streams = await desk.media.end_orphan(call.answered.media_id)
     now = desk.clock.wall_s()
     heard = [now - one.last_packet_age_s for one in streams if one.last_packet_age_s >= 0]
     cdr = close_interrupted(Interrupted(call.answered, max([call.proof_at, *heard])))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
-from sipcore.call.leg import ALLOW, SDP, Item, Leg
+from sipcore.call.leg import ALLOW, SDP, Deed, Item, Leg
+from sipcore.call.referral import refer
+from sipcore.call.transfer import Transfer
 from sipcore.cdr.entry import Moved
 from sipcore.dialog.events import Acked, Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.transaction import Transaction
@@ -17,6 +19,7 @@ from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.control import Lost, Silent
 from sipcore.message.message import Headers
+from sipcore.message.refer import wants_no_reports
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
@@ -29,35 +32,48 @@ SILENCE_SLACK_S = 2.0  # the worker looks once a second
 _log = logger(__name__)
 
 
-async def talk(call: "Call", a: Leg, b: Leg) -> Ending:
-    """Return how the call ended; the legs that are still up are the caller's business."""
-    talking = _Talk(call, a, b)
-    try:
-        while True:
-            item = await call.inbox.next(talking.ask_at)
-            if item is None:
-                talking.ask()
-            elif (end := await talking.heed(item)) is not None:
-                return end
-    finally:
-        talking.close()
-
-
-class _Talk:
+class Talk:
     """What is open between the two sides."""
 
-    def __init__(self, call: "Call", a: Leg, b: Leg) -> None:
+    def __init__(self, call: "Call") -> None:
         self._call = call
-        self._legs: dict[str, Leg] = {"a": a, "b": b}
+        self._legs = call.sides
         self._exchange = Exchange(call.media, call.desk.ids)
         self._carried: dict[Transaction, Transaction] = {}
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
         self._heard_at = dict.fromkeys(("a", "b"), call.desk.loop.time())
         self._doubted: Leg | None = None
-        self.ask_at: float | None = None  # when the doubted leg is asked
+        self._ask_at: float | None = None  # when the doubted leg is asked
+        self._transfer: Transfer | None = None
+        self.spared: Leg | None = None  # of another call's transfer: it may hang up
 
-    async def heed(self, item: Item) -> Ending | None:
+    async def run(self) -> Ending:
+        """Return how the call ended; the legs that are still up are the caller's business."""
+        inbox = self._call.inbox
+        try:
+            while True:
+                item = await inbox.next(self._ask_at)
+                if item is None:
+                    self._ask()
+                elif (end := await self._heed(item)) is not None:
+                    return end
+        finally:
+            self._exchange.abort()
+            if self._transfer is not None:
+                await self._transfer.stop()
+
+    @property
+    def is_free(self) -> bool:
+        """True when nothing is open between the two sides."""
+        return self._exchange.is_free
+
+    @property
+    def has_transfer(self) -> bool:
+        """True while one of the two is being transferred."""
+        return self._transfer is not None and not self._transfer.is_over
+
+    async def _heed(self, item: Item) -> Ending | None:
         """Act on one item of the inbox."""
         match item:
             case Ending():
@@ -68,15 +84,9 @@ class _Talk:
                 return Ending("node", 200, 41, "media worker lost")
             case (Leg() as leg, event):
                 return await self._heed_leg(leg, event)
+            case Deed(act):
+                return await act()
         return None
-
-    def close(self) -> None:
-        """Leave nothing open."""
-        self._exchange.abort()
-        endpoint = self._call.desk.endpoint
-        for transaction in self._carried.values():
-            endpoint.respond(transaction, 487)
-        self._carried.clear()
 
     async def _heed_leg(self, leg: Leg, event: Told) -> Ending | None:
         if leg.is_over:  # it lost the race, and what it says was queued behind the winner
@@ -86,7 +96,7 @@ class _Talk:
         if not is_silence:
             self._heard_at[leg.side] = self._call.desk.loop.time()
             if has_moved(leg):
-                self._call.desk.journal.append(Moved(self._call.id, keep(leg)))
+                self._call.desk.journal.append(Moved(self._call.record_of(leg), keep(leg)))
         match event:
             case Within():
                 return await self._within(leg, event)
@@ -108,8 +118,15 @@ class _Talk:
         if method == "BYE":
             endpoint.respond(event.transaction, 200)
             leg.close()
+            if self._spares(leg):
+                self._exchange.abort()
+                return None
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
-        if method == "INVITE":
+        if method == "REFER":
+            self._refer(leg, event)
+        elif self._other(leg).is_over and method != "OPTIONS":
+            endpoint.respond(event.transaction, 491 if method == "INVITE" else 480)
+        elif method == "INVITE":
             await self._exchange.begin(leg, self._other(leg), event)
         elif method == "OPTIONS":
             endpoint.respond(event.transaction, 200, {"Allow": [ALLOW], "Accept": [SDP]})
@@ -118,6 +135,20 @@ class _Talk:
         else:
             self._call.respond_unknown(event)
         return None
+
+    def _refer(self, leg: Leg, event: Within) -> None:
+        status = 491
+        if not self.has_transfer and self.spared is None:
+            transfer = Transfer(self._call, leg, event.request, lambda: self.is_free)
+            status = refer(transfer, event.request)
+            if status == 202:
+                self._transfer = transfer
+        unwanted: Headers = {"Refer-Sub": ["false"]} if wants_no_reports(event.request) else {}
+        self._call.desk.endpoint.respond(event.transaction, status, unwanted)
+
+    def _spares(self, leg: Leg) -> bool:
+        """Tell whether the call goes on without a leg that has hung up."""
+        return leg is self.spared or (self._transfer is not None and self._transfer.outlives(leg))
 
     def _carry(self, leg: Leg, event: Within) -> None:
         if len(self._carried) >= MOST_CARRIED:
@@ -140,6 +171,9 @@ class _Talk:
             if status in OVER:
                 return self._gone(leg, "silent, and OPTIONS got no answer", heard_at)
             return None
+        if event.transaction.is_invite and status < 300:
+            leg.ack(event.response)  # of a re-INVITE that was given up for a transfer
+            return None
         asked = self._carried.pop(event.transaction, None)
         if asked is not None and not event.is_local:  # no 408 for a non-INVITE (RFC 4320 4.2)
             self._call.desk.endpoint.respond(asked, passable(status, 503))
@@ -157,6 +191,8 @@ class _Talk:
 
     def _doubt(self, silent: Silent) -> Ending | None:
         """A side is silent: it will be asked; both are: end without asking."""
+        if self._legs[silent.side].is_over:  # it has transferred the other, who waits for somebody
+            return None
         desk = self._call.desk
         now = desk.loop.time()
         desk.metrics.silences.inc()
@@ -167,15 +203,15 @@ class _Talk:
         ]
         if len(fresh) == 2:
             return self._inferred("both sides silent", max(fresh))
-        if self.ask_at is None:  # told again, it is asked no later
+        if self._ask_at is None:  # told again, it is asked no later
             self._doubted = self._legs[silent.side]
-            self.ask_at = now + SILENCE_SLACK_S  # the other may be found silent a moment later
+            self._ask_at = now + SILENCE_SLACK_S  # the other may be found silent a moment later
         return None
 
-    def ask(self) -> None:
+    def _ask(self) -> None:
         """Ask the doubted leg whether it is there."""
-        leg, self._doubted, self.ask_at = self._doubted, None, None
-        if leg is not None:
+        leg, self._doubted, self._ask_at = self._doubted, None, None
+        if leg is not None and not leg.is_over:
             self._probes[leg.request("OPTIONS")] = self._silent[leg.side][1]
 
     async def _proof_of(self, leg: Leg) -> float:

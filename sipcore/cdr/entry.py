@@ -43,12 +43,19 @@ class LegLine(Struct, frozen=True, array_like=True, gc=False):
 class Answered(Struct, frozen=True, tag="answered", tag_field="is", omit_defaults=True):
     """A call was answered. On disk before the 200 goes on to the caller.
 
-    `media` has side, m-line and RTP port of its streams, in the order they were opened.
+    `media` has side, m-line and RTP port of its streams, in the order they were opened. Another
+    line with the same id takes the place of the first: after a transfer `legs` are those that the
+    record still has, none if it is over, and `media_call` is the id under which workers know it.
     """
 
     cdr: Cdr
     legs: tuple[LegLine, ...] = ()
     media: tuple[tuple[Side, int, int], ...] = ()
+    media_call: str = ""
+
+    @property
+    def media_id(self) -> str:
+        return self.media_call or self.cdr.id
 
 
 class Moved(Struct, frozen=True, tag="moved", tag_field="is"):

@@ -159,6 +159,7 @@ class Journal:
         match entry:
             case Answered(cdr):
                 self._open[cdr.id] = line
+                self._moves.pop(cdr.id, None)
             case Moved(call, leg):
                 self._moves.setdefault(call, {})[leg.side] = line
             case Ended(cdr):

@@ -62,6 +62,8 @@ def close_interrupted(call: Interrupted, reason: str = "node-died") -> Cdr:
     Append it as Ended. Q.850 41: temporary failure.
     """
     cdr = call.answered.cdr
+    if cdr.ended_at is not None:  # its part of the call was over before
+        return cdr
     answered_at = cdr.setup_at if cdr.answered_at is None else cdr.answered_at
     return replace(
         cdr,

@@ -18,6 +18,7 @@ from sipcore.media.offer import (
     only_formats,
     read,
     refused,
+    unheld,
 )
 from sipcore.message.sdp import Sdp, parse_sdp
 
@@ -29,6 +30,9 @@ class Told(Struct, frozen=True, gc=False):
 
     streams: tuple[Described, ...]
     sdp: bytes
+
+
+Standing = tuple[Author, Told | None]  # who writes for a side, and what it was told
 
 
 class _Open(Struct, frozen=True):
@@ -65,7 +69,7 @@ class Agreement:
 
     def propose(self, side: Side, port: int) -> bytes:
         """Return an offer of our own for `side`, which nobody has said anything to."""
-        sdp = self._author(side).propose(port)
+        sdp = self.author(side).propose(port)
         self._told[side] = Told(read(parse_sdp(sdp), "").streams, sdp)
         self._open = self._offered = None
         return sdp
@@ -165,11 +169,36 @@ class Agreement:
         """Tell whether `side` says again what it said last."""
         return self._heard.get(side) == sdp
 
-    def _author(self, side: Side) -> Author:
+    def author(self, side: Side) -> Author:
         """Return what writes for a side."""
         if (author := self._authors.get(side)) is None:
             author = self._authors[side] = self._make_author()
         return author
+
+    def renew(self, side: Side, author: Author | None) -> tuple[bytes, Author]:
+        """Return what `side` said last, its hold taken away, for somebody new on the other side."""
+        if side not in self._heard:
+            raise MediaError("nothing was said that could be offered")
+        author = author or self._make_author()
+        streams = unheld(self.said[side].streams)
+        ports = self._ports(other_than(side), streams)
+        return author.write(parse_sdp(self._heard[side]), streams, ports), author
+
+    def stand_in(self, side: Side, author: Author, offer: bytes) -> Standing:
+        """Let somebody new, to whom `author` wrote `offer`, be in the place of a side."""
+        standing = self.author(side), self._told.get(side)
+        self._authors[side] = author
+        streams = unheld(self.said[other_than(side)].streams)
+        self._told[side] = Told(tuple(streams), offer)
+        self._open, self._offered = None, parse_sdp(offer)
+        return standing
+
+    def put_back(self, side: Side, standing: Standing) -> None:
+        """Undo that."""
+        self._authors[side], told = standing
+        if told is not None:
+            self._told[side] = told
+        self._offered = None
 
     def _begin(self, side: Side, before: Told, sdp: bytes) -> bytes:
         self._open = _Open(None, None, b"", side, before)
@@ -194,10 +223,12 @@ class Agreement:
         return told
 
     def _write(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
-        ports = [
+        return self.author(side).write(sdp, streams, self._ports(side, streams))
+
+    def _ports(self, side: Side, streams: Sequence[Described]) -> list[int]:
+        return [
             self._port(side, media) if one.is_relayed else 0 for media, one in enumerate(streams)
         ]
-        return self._author(side).write(sdp, streams, ports)
 
 
 def other_than(side: Side) -> Side:

@@ -110,6 +110,13 @@ def is_held(described: Sequence[Described]) -> bool:
     return bool(relayed) and not any(one.wants_media for one in relayed)
 
 
+def unheld(described: Sequence[Described]) -> list[Described]:
+    """Return what the speaker can, for somebody new: who held him, or was held, is not there."""
+    return [
+        structs.replace(one, direction="sendrecv", is_direction_said=False) for one in described
+    ]
+
+
 def is_sound_expected(mine: Described, other: Described) -> bool:
     """Say whether a silent `mine` is a fault: neither side holds, so its speaker ought to send."""
     return (

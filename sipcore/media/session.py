@@ -14,10 +14,10 @@ from msgspec import Struct
 from sipcore.errors import MediaError
 from sipcore.log import logger
 from sipcore.media import control, quality
-from sipcore.media.agreement import SIDES, Agreement, other_than
+from sipcore.media.agreement import SIDES, Agreement, Standing, other_than
 from sipcore.media.connection import Worker
 from sipcore.media.control import Lost, OnEvent, Record, Recorded, Side, Stream
-from sipcore.media.offer import describe, is_held, read
+from sipcore.media.offer import Author, describe, is_held, read
 from sipcore.media.quality import StreamState
 from sipcore.message.sdp import Codec, parse_sdp
 
@@ -147,6 +147,29 @@ class MediaSession:
         """
         await self._ensure([0])
         return self._agreement.propose(side, self._port(side, 0))
+
+    def renew(self, side: Side, author: Author | None = None) -> tuple[bytes, Author]:
+        """Return what `side` said last as an offer for somebody new in the other one's place.
+
+        `author` has written to him before, else a new one is made. Nothing changes before
+        `stand_in`. Raises MediaError where `side` has said nothing.
+        """
+        return self._agreement.renew(side, author)
+
+    def stand_in(self, side: Side, author: Author, offer: bytes) -> Standing:
+        """Let somebody new speak for `side`; his answer to the offer of `renew` comes next.
+
+        Returns who stood there, for `put_back`.
+        """
+        return self._agreement.stand_in(side, author, offer)
+
+    def put_back(self, side: Side, standing: Standing) -> None:
+        """Forget a newcomer whose answer was of no use."""
+        self._agreement.put_back(side, standing)
+
+    def author(self, side: Side) -> Author:
+        """Return who writes to a side: its o= line goes on wherever the leg goes (RFC 3264 8)."""
+        return self._agreement.author(side)
 
     def record(self, name: str, started_at: float) -> None:
         """Record what both sides say from now to the end, as `name` in the recordings folder.

@@ -33,13 +33,15 @@ class Attempt(Struct, frozen=True, gc=False):
 
     `asserted`: the number that the caller says is his (P-Asserted-Identity, else
     P-Preferred-Identity, else From), None where From is anonymous. `draw`: a random number in
-    [0, 1), for the choice among carriers of equal priority.
+    [0, 1), for the choice among carriers of equal priority. `remaining`: who will talk in the end,
+    where the source transfers a call.
     """
 
     source: Source
     dialled: str
     asserted: str | None = None
     draw: float = 0.0
+    remaining: Source | None = None
 
 
 class ExtensionTarget(Struct, frozen=True, tag="extension", gc=False):

@@ -39,6 +39,18 @@ class Slot:
         """What is held; empty after release."""
         return tuple(key for key, _ in self._leases)
 
+    def hand_over(self, owner: str) -> "Slot":
+        """Return what is held as another owner's; this one holds nothing from now on."""
+        leases, self._leases = self._leases, []
+        return self._slots._owned(leases, owner)
+
+    def give_back(self, key: Key) -> None:
+        """Give one lease on a key back before the rest, if there is one."""
+        one = next((lease for lease in self._leases if lease[0] == key), None)
+        if one is not None:
+            self._leases = [lease for lease in self._leases if lease is not one]
+            self._slots._release([one])
+
     def release(self) -> None:
         self._slots._release(self._leases)
         self._leases = []
@@ -99,6 +111,11 @@ class Slots:
 
     def __len__(self) -> int:
         return sum(map(len, self._live.values()))
+
+    def _owned(self, leases: list[tuple[Key, int]], owner: str) -> Slot:
+        for key, serial in leases:
+            self._live[key][serial] = owner
+        return Slot(self, owner, leases)
 
     def _release(self, leases: Iterable[tuple[Key, int]]) -> None:
         for key, serial in leases:

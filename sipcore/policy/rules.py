@@ -77,12 +77,16 @@ def real_name(case: Case) -> Finding | None:
 
 
 def soft_landing(case: Case) -> Finding | None:
-    """A soft client calls inside, never out to the public network."""
-    if case.route.direction != "outbound" or case.extension is None:
+    """A soft client calls inside, never out to the public network; nor is it transferred there."""
+    if case.route.direction != "outbound":
         return None
-    if case.extension.device != "soft":
-        return None
-    return Finding(f"extension {case.extension.number} is a soft client")
+    talker, remaining = case.extension, case.attempt.remaining
+    if remaining is not None and remaining.kind == "extension":
+        talker = case.book.extension(remaining.customer, remaining.id) or talker
+    for one in (case.extension, talker):
+        if one is not None and one.device == "soft":
+            return Finding(f"extension {one.number} is a soft client")
+    return None
 
 
 def destination(case: Case) -> Finding | None:

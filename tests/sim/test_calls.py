@@ -291,10 +291,10 @@ def test_info_is_carried_across_and_unknown_methods_are_not(tmp_path: Path) -> N
             talk.request("INFO", b"Signal=5\r\nDuration=160\r\n", digits)
             await here.pass_time(1)
             assert callee.calls[0].requests[-1].body == b"Signal=5\r\nDuration=160\r\n"
-            talk.request("REFER", b"", {"Refer-To": ["<sip:1@example.com>"]})
+            talk.request("PUBLISH")
             talk.request("DANCE")
             await here.pass_time(1)
-            assert talk.replies == [("INFO", 200), ("REFER", 405), ("DANCE", 501)]
+            assert talk.replies == [("INFO", 200), ("PUBLISH", 405), ("DANCE", 501)]
             talk.hang_up()
 
     simulate(main())

@@ -1,0 +1,131 @@
+"""Onward: an attempt that follows from a call, by a transfer or a forward, with its own record.
+
+It is decided, takes its slots and rings like any attempt of the one who asks for it, beside the
+call that it came from; that one is told what became of it, and takes the leg that answered.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from sipcore.call.draft import Draft
+from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.hunt import Caller, Won, hunt
+from sipcore.call.inbox import Inbox
+from sipcore.call.leg import ALLOW, Item, Leg
+from sipcore.cdr.entry import Ended
+from sipcore.dialog.events import Told, Within
+from sipcore.log import logger
+from sipcore.media.session import MediaSession
+from sipcore.message.headers import METHODS
+from sipcore.policy.attempt import Attempt, Refuse, refuse_permitted
+from sipcore.policy.concurrency import Slot
+from sipcore.policy.decide import decide
+
+BUG = Ending("node", 500, 41, "internal error")
+
+_log = logger(__name__)
+
+
+class Onward:
+    """One such attempt. `outcome` is there when `tell` of start() is called."""
+
+    a: Leg | None = None  # no caller of its own: he is in the call that it follows from
+
+    def __init__(
+        self, call: Caller, attempt: Attempt, offer: bytes, on_ring: Callable[[int, bytes], None]
+    ) -> None:
+        desk = self.desk = call.desk
+        self.book = call.book
+        self.id = desk.ids.record(desk.clock.wall_s())
+        self.inbox: Inbox[Item] = desk.inbox()
+        self.draft = Draft(desk.clock, self.id, call.draft.call_id, desk.settings.node)
+        self.draft.parent_id = call.draft.id
+        self.draft.callee_dialled = attempt.dialled
+        self.max_forwards = call.max_forwards - 1
+        self.is_delayed = True  # early media is not for somebody who talks or is on hold
+        self.outcome: Won | Ending | None = None
+        self.slots: list[Slot] = []
+        self._on_ring = on_ring
+        self._call = call
+        self._attempt = attempt
+        self._offer = offer
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def media(self) -> MediaSession:
+        """The sound of the call that it follows from."""
+        return self._call.media
+
+    def start(self, tell: Callable[["Onward"], None]) -> None:
+        """Begin; `tell` is called once, when it was answered or has failed."""
+        self._task = self.desk.loop.create_task(self._run(tell))
+
+    async def stop(self) -> None:
+        """Give it up, whatever has become of it. Its record is written when this returns."""
+        if self._task is None:
+            return
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self.outcome is None:  # cancelled before its first step
+            self.fail(failed(487, "given up", "caller", q850=16))
+        if isinstance(self.outcome, Won):
+            won = self.outcome
+            self.fail(failed(487, "the call ended meanwhile", "caller", q850=16))
+            won.leg.bye()
+        self._task = None
+
+    def fail(self, end: Ending) -> None:
+        """Write the record of what led nowhere, and give its slots back."""
+        if isinstance(self.outcome, Won):
+            self.slots.append(self.outcome.slot)
+        self.outcome = end
+        for slot in self.slots:
+            slot.release()
+        cdr = self.draft.finish(end, {})
+        self.desk.journal.append(Ended(cdr))
+        self.desk.metrics.count_call(cdr.direction, end.status)
+
+    def notify(self, leg: Leg, event: Told) -> None:
+        """Put a leg's event into the inbox."""
+        self.inbox.feed((leg, event))
+
+    def ring(self, status: int, sdp: bytes) -> None:
+        """Note that it rings, and tell."""
+        self.draft.ring()
+        self._on_ring(status, sdp)
+
+    def respond_early(self, event: Within) -> None:
+        """Answer a request within an early dialog."""
+        method = event.request.method
+        status = 200 if method in ("OPTIONS", "INFO") else 405 if method in METHODS else 501
+        self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+
+    async def _run(self, tell: Callable[["Onward"], None]) -> None:
+        try:
+            self.outcome = await self._try()
+        except asyncio.CancelledError:
+            self.outcome = failed(487, "given up", "caller", q850=16)
+        except Exception:
+            _log.exception("a bug met the attempt %s of call=%s", self.id, self._call.id)
+            self.outcome = BUG
+        for item in self.inbox.drain():
+            if isinstance(item, tuple) and item[0].is_over:
+                item[0].feed(item[1])
+            elif isinstance(item, tuple):
+                self._call.notify(*item)
+        if isinstance(self.outcome, Ending):
+            self.fail(self.outcome)
+        tell(self)
+
+    async def _try(self) -> Won | Ending:
+        desk = self.desk
+        verdict = decide(self.book, self._attempt, desk.slots.load)
+        self.draft.learn(verdict)
+        if isinstance(verdict, Refuse):
+            return refused(verdict)
+        slot = desk.slots.take(verdict.slots, self.id)
+        if slot is None:
+            return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
+        self.slots.append(slot)
+        return await hunt(self, verdict, self._offer)

@@ -1,0 +1,233 @@
+"""A transfer: one side of a call sends the other to somebody else by REFER (RFC 3515, 5589).
+
+Blind: a new attempt of the transferor's, under its rights, its number and its slots, rings beside
+the call. Attended: Replaces names another call of ours, which is joined (see attended.py). Either
+way whoever stays is offered the newcomer's media through the call's own relay, and what was on hold
+is on hold no more. No REFER ever leaves by another leg.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sipcore.call import part
+from sipcore.call.ending import Ending, failed, hung_up
+from sipcore.call.exchange import OVER
+from sipcore.call.hunt import Won
+from sipcore.call.keep import keep
+from sipcore.call.leg import Act, Deed, Leg
+from sipcore.call.onward import Onward
+from sipcore.call.part import Part
+from sipcore.call.party import party_of
+from sipcore.call.renewal import Renewal
+from sipcore.call.report import Report
+from sipcore.cdr.entry import Answered
+from sipcore.cdr.journal import JournalError
+from sipcore.errors import BadMessage, MediaError
+from sipcore.log import logger
+from sipcore.media.offer import Author
+from sipcore.message.message import Request, Response
+from sipcore.policy.attempt import Attempt
+from sipcore.policy.concurrency import Slot, trunk_key
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+AGAIN_S = 0.1  # a re-INVITE between the two is still open
+GLARE_S = (2.1, 4.0)  # RFC 3261 14.1: we own the Call-ID, or may as well
+
+_log = logger(__name__)
+
+
+class Transfer:
+    """One REFER and what comes of it, until it fails or whoever stays has the newcomer's media.
+
+    `is_free` tells whether nothing is open between the two sides of the call.
+    """
+
+    def __init__(
+        self, call: "Call", leg: Leg, request: Request, is_free: Callable[[], bool]
+    ) -> None:
+        self.call = call
+        self.leg = leg  # the transferor's
+        self.side = leg.side
+        self.stays = call.sides["b" if leg.side == "a" else "a"]
+        self.is_free = is_free
+        self.source = party_of(call.book, leg)
+        self.is_over = True
+        self.is_done = False  # whoever was called has taken the transferor's place
+        self.report = Report(leg, request)
+        self._onward: Onward | None = None
+        self.offered: tuple[Author, bytes] | None = None  # to the newcomer, and by whom
+        self._is_recall = False
+
+    def outlives(self, leg: Leg) -> bool:
+        """Tell whether the call goes on without a leg that has hung up: the transferor's may."""
+        return leg is self.leg and not self.is_over and not self.is_done
+
+    async def stop(self) -> None:
+        """The call is over: give up what was tried."""
+        self.is_over = True
+        if self._onward is not None:
+            await self._onward.stop()
+
+    def later(self, act: Act, wait_s: float) -> None:
+        """Let the call do something when it comes to it, or after a while."""
+        deed = Deed(partial(self._unless_over, act))
+        if wait_s:
+            self.call.desk.loop.call_later(wait_s, self.call.inbox.feed, deed)
+        else:
+            self.call.inbox.feed(deed)
+
+    async def _unless_over(self, act: Act) -> Ending | None:
+        return None if self.is_over else await act()
+
+    # Blind
+
+    async def ring(self, dialled: str) -> Ending | None:
+        """Ring somebody in the transferor's name."""
+        desk = self.call.desk
+        try:
+            offer, author = self.call.media.renew(self.stays.side)
+        except MediaError as fault:
+            return self.fail(failed(488, str(fault), q850=47))
+        self.offered = author, offer
+        remaining = party_of(self.call.book, self.stays)
+        draw = desk.ids.fraction()
+        attempt = Attempt(self.source, dialled, None, draw, remaining)
+        self._onward = Onward(self.call, attempt, offer, lambda *_: self.report.say(180))
+        self._onward.start(lambda _: self.later(self._rung, 0.0))
+        return None
+
+    async def _rung(self) -> Ending | None:
+        onward = self._onward
+        assert onward is not None
+        won = onward.outcome
+        if not isinstance(won, Won):
+            assert won is not None
+            return self.fail(won)
+        if not self.is_free() and not self.leg.is_over:
+            self.later(self._rung, AGAIN_S)
+            return None
+        try:
+            told = self.take_media(won.leg, won.response.body)
+        except (BadMessage, MediaError) as fault:
+            return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
+        cdr, lines = onward.draft.answer(), (keep(won.leg),)
+        rows = self.call.media.rows()
+        self.call.desk.journal.append(Answered(cdr, lines, rows, self.call.id))
+        try:
+            await self.call.desk.journal.sync()
+        except JournalError as fault:
+            _log.error("call=%s the journal is not on disk: %s", self.call.id, fault)
+            onward.draft.unanswer()
+            return self._give_up(won, failed(503, "journal not on disk"))
+        self._onward = None
+        slots = [*onward.slots, won.slot]
+        self.take([Part(onward.draft, won.leg)], slots, won.leg, [self.leg])
+        if told:
+            await self.renew()
+        return None
+
+    def _give_up(self, won: Won, end: Ending) -> Ending | None:
+        """End a leg that answered and is of no use."""
+        won.leg.bye(end.header)
+        assert self._onward is not None
+        self._onward.fail(end)
+        return self.fail(end)
+
+    # Either way
+
+    def take_media(self, leg: Leg, answer: bytes) -> bool:
+        """Let what a newcomer answered count. True: whoever stays must be told of it.
+
+        Raises BadMessage and MediaError; then what was agreed before goes on.
+        """
+        media = self.call.media
+        assert self.offered is not None
+        standing = media.stand_in(self.side, *self.offered)
+        try:
+            media.learn(self.side, answer, leg.source)
+        except (BadMessage, MediaError):
+            media.put_back(self.side, standing)
+            raise
+        return media.is_due(self.stays.side)
+
+    def take(self, parts: list[Part], slots: list[Slot], newcomer: Leg, leaving: list[Leg]) -> None:
+        """Put a newcomer, its records and its slots into the call; the transferor's legs leave."""
+        call = self.call
+        if not call.parts:
+            call.parts.append(Part(call.draft, call.sides["b"]))
+        call.parts += parts
+        end = hung_up("callee", reason=f"transferred to {parts[0].draft.callee_dialled}")
+        for leg in leaving:
+            part.leave(call.parts, leg, end)
+        newcomer.join(self.side, call, call.notify)
+        call.sides[self.side] = newcomer
+        for slot in slots:
+            call.held.enter_context(slot)
+        self.leave_trunk(call.slots)
+        self.leave_trunk(slots)
+        call.slots += slots
+        for line in part.lines(call.id, call.parts, call.sides, call.media):
+            call.desk.journal.append(line)
+        self.is_done = True
+        self.report.conclude()
+        _log.info("call=%s side=%s was transferred: %s", call.id, self.side, end.reason)
+
+    def leave_trunk(self, slots: list[Slot]) -> None:
+        """Give back the channel of a PBX that has left the call."""
+        if self.source.kind == "trunk":
+            key = trunk_key(self.source.id)
+            for slot in slots:
+                if key in slot.keys:
+                    slot.give_back(key)
+                    return
+
+    def fail(self, end: Ending) -> Ending | None:
+        """Tell the transferor. One who has hung up is rung; else the call is over."""
+        self.report.say(end.status)
+        self._onward = None
+        if not self.leg.is_over:
+            self.is_over = True
+            return None
+        if self._is_recall or self.source.kind != "extension":
+            return Ending("node", 200, end.q850, f"transfer failed: {end.reason}")
+        self._is_recall = True
+        self.later(partial(self.ring, self.source.id), 0.0)
+        return None
+
+    async def renew(self) -> Ending | None:
+        """Offer whoever stays what the newcomer said last; again a little later after glare."""
+        if self.stays.is_over:
+            return None
+        if self.stays.negotiation.refusal() is not None or not self.is_free():
+            self.later(self.renew, AGAIN_S)
+            return None
+        offer = self.call.media.retell(self.stays.side)
+        Renewal(self.stays, offer, lambda answer: self.later(partial(self._renewed, answer), 0.0))
+        return None
+
+    async def _renewed(self, response: Response) -> Ending | None:
+        media, status = self.call.media, response.status
+        if status < 300:
+            try:
+                media.learn(self.stays.side, response.body, self.stays.source)
+            except (BadMessage, MediaError) as fault:
+                _log.info("call=%s an answer cannot be used: %s", self.call.id, fault)
+            self.is_over = True
+            return None
+        media.withdraw()
+        if status == 491:
+            least_s, most_s = GLARE_S
+            wait_s = least_s + (most_s - least_s) * self.call.desk.ids.fraction()
+            self.later(self.renew, wait_s)
+            return None
+        self.is_over = True
+        if status in OVER and not self.stays.is_over:
+            self.stays.close()
+            return Ending("node", 200, 102, f"{self.stays.side} leg: re-INVITE got {status}")
+        _log.info(
+            "call=%s whoever stays does not take the newcomer's SDP: %s", self.call.id, status
+        )
+        return None
