@@ -236,6 +236,15 @@ SIGN_INS_THROTTLED = _counter(
     "Passwords not looked at, because their source or user had failed too often just before",
     "requests",
 )
+DNS_LOOKUPS = _counter(
+    "sipcore_dns_lookups",
+    "Questions to name servers; stale: an old answer was used because none came in time",
+    "questions",
+    {"result": ("found", "empty", "failed", "stale")},
+)
+AVOIDED_PLACES = _gauge(
+    "sipcore_avoided_places", "Addresses of peers that failed of late and are tried last", "places"
+)
 TRANSACTIONS = _gauge("sipcore_transactions", "SIP transactions now", "transactions")
 DIALOGS = _gauge("sipcore_dialogs", "SIP dialogs now", "dialogs")
 

@@ -211,9 +211,17 @@ class Endpoint:
 
     def failed(self, hop: Hop, least_s: float = 0.0) -> None:
         """Try a place last for a while: it did not answer, or asked for a pause of `least_s`."""
-        flow = hop.flow
-        place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
-        self.ways.resolver.failed(place, least_s)
+        self.ways.resolver.failed(place_of(hop.flow), least_s)
+
+    def answered(self, hop: Hop) -> None:
+        """Take note that a place lives."""
+        if avoided := self.ways.resolver.avoided:
+            avoided.answered(place_of(hop.flow))
+
+    def is_avoided(self, hop: Hop) -> bool:
+        """Tell whether a place failed of late."""
+        avoided = self.ways.resolver.avoided
+        return avoided.is_avoided(place_of(hop.flow), self._loop.time())
 
     def vouch(self, flow: Flow) -> None:
         """Let the connection of a flow stay: it carries a registration, or a peer's calls."""
@@ -262,8 +270,8 @@ class Endpoint:
         flow = out.flow
         transport = self._owner_of(flow)
         if transport is None:  # it came to an address that we no longer listen on
-            place = Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)
-            if (transport := self.ways.transport_to(place)) is None:
+            transport = self.ways.transport_to(place_of(flow))
+            if transport is None:
                 return
         data, transaction = out.data, out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction)
@@ -310,3 +318,8 @@ class Endpoint:
         self._timer = None
         self._stack.handle_timeout(self._loop.time())
         self.drain()
+
+
+def place_of(flow: Flow) -> Place:
+    """Return where a flow leads."""
+    return Place(flow.transport, flow.remote_address, flow.remote_port, flow.domain)

@@ -269,6 +269,9 @@ class Node:
         watch(catalogue.TRANSACTION_FAILURES, lambda: {(k,): n for k, n in stack.failures.items()})
         watch(catalogue.ABSORBED, lambda: sum(stack.absorbed.values()))
         watch(catalogue.GUARD_DROPPED, lambda: {(k,): n for k, n in self.guard.dropped.items()})
+        resolver = self.endpoint.ways.resolver
+        watch(catalogue.DNS_LOOKUPS, lambda: {(k,): n for k, n in resolver.names.counts.items()})
+        watch(catalogue.AVOIDED_PLACES, lambda: resolver.avoided.count(self._loop.time()))
         watch(catalogue.BANS, lambda: len(self.guard.bans.active(self._loop.time())))
         watch(catalogue.BANNED, lambda: self.guard.bans.count)
         watch(catalogue.SIGN_INS_THROTTLED, lambda: self.sign_in.throttled_count)

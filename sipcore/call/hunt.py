@@ -1,7 +1,7 @@
 """Ringing: the targets of a permit, group after group, all of a group at once; first answer wins.
 
 Carriers are failed over on 5xx, 408, a transport error, or no response at all for some seconds;
-never after a 18x.
+never after a 18x. A peer with several places is tried at each of them before that: failover.py.
 """
 
 from typing import Protocol
@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sipcore.call.ending import Ending, failed, q850_in, refused
+from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
 from sipcore.call.leg import SDP, CalleeLeg, Item, Leg, Party
@@ -16,7 +17,7 @@ from sipcore.dialog.events import Cancelled, Reply, Told, Within
 from sipcore.errors import BadMessage, MediaError
 from sipcore.media.control import Lost
 from sipcore.media.session import MediaSession
-from sipcore.message.message import Response
+from sipcore.message.message import Request, Response
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
 
@@ -74,9 +75,15 @@ class Group:
     def is_lost(self) -> bool:
         return all(leg.is_over for leg in self.legs)
 
-    def ring(self, call: Caller, way: Way, target: Party) -> None:
-        """Send an INVITE on a way to a target."""
+    @property
+    def has_other_places(self) -> bool:
+        return any(way.others for way in self.ways.values())
+
+    def ring(self, call: Caller, way: Way, target: Party, again: Request | None = None) -> None:
+        """Send an INVITE on a way to a target: a first one, or `again` at another place."""
         request = invite(call, self.permit, way, self.offer)
+        if again is not None:
+            request.headers |= {name: again.headers[name] for name in ("From", "Call-ID")}
         leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
         leg.party, leg.owner = target, call
         self.legs.append(leg)
@@ -149,13 +156,22 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
     settings = desk.settings
     now = desk.loop.time()
     ring_until = now + (settings.outside_ring_s if group.is_carrier else settings.ring_s)
-    heard_until = now + settings.carrier_silence_s if group.is_carrier else ring_until
+    is_hurried = group.is_carrier or group.has_other_places
+    heard_until = now + settings.carrier_silence_s if is_hurried else ring_until
     while True:
         is_heard = any(leg.is_heard for leg in group.legs)
         item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
         if item is None:
             if not is_heard and any(leg.is_heard for leg in group.legs):
                 continue  # a 100 came meanwhile: it may ring on
+            now = desk.loop.time()
+            if not is_heard and now < ring_until:
+                if rings_on(call, group):
+                    heard_until = now + settings.carrier_silence_s
+                    continue
+                if not group.is_carrier:
+                    heard_until = ring_until
+                    continue
             group.give_up('Q.850;cause=19;text="no answer"' if is_heard else None)
             return failed(480 if is_heard else 408, "no answer", q850=19 if is_heard else 102)
         if isinstance(item, Ending):
@@ -188,13 +204,14 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
     status = event.response.status
     if event.transaction is not leg.transaction:
         return None
+    note_reply(call, group, leg, event)
     if status < 200:
         _progress(call, group, leg, event)
         return None
     if status < 300:
         return _won(group, leg, event)
     leg.leave()
-    if _rings_elsewhere(call, group, leg, event):
+    if _rings_elsewhere(call, group, leg, event) or rings_at_next(call, group, leg, event):
         return None
     group.refusals.append(_refusal(leg, event))
     if status >= 600:

@@ -28,10 +28,14 @@ class Inviter(Protocol):
     max_forwards: int
 
 
+MOST_PLACES = 4  # of one peer in one call: each may cost seconds of silence
+
+
 class Way(Struct, frozen=True, gc=False):
     """One place that a target stands for. `caller`: its number as this target is told it.
 
     `route` and `contact` belong to one that has registered: its path (RFC 3327), its binding.
+    `others` are the peer's next places, for when this one fails (RFC 3263 4.3).
     """
 
     who: str
@@ -40,6 +44,7 @@ class Way(Struct, frozen=True, gc=False):
     caller: str
     route: tuple[str, ...] = ()
     contact: BindingKey | None = None
+    others: tuple[Hop, ...] = ()
 
 
 async def ways_to(call: Inviter, target: Target) -> list[Way]:
@@ -63,8 +68,10 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
 
 
 async def _by_uri(call: Inviter, who: str, uri: Uri, caller: str) -> list[Way]:
-    hop = await call.desk.endpoint.hop_to(uri)
-    return [] if hop is None else [Way(who, str(uri), hop, caller)]
+    hops = await call.desk.endpoint.hops_to(uri)
+    if not hops:
+        return []
+    return [Way(who, str(uri), hops[0], caller, others=tuple(hops[1:MOST_PLACES]))]
 
 
 def _bulk(who: str, reach: Reach, target: TrunkTarget) -> Way:

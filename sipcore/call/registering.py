@@ -83,6 +83,8 @@ class Registering:
         registration.answered(response, self._loop.time(), is_local=event.is_local)
         if registration.last == GRANTED:
             self._hop = self._asked_at
+        elif registration.last == SILENT and self._asked_at is not None:
+            self._endpoint.failed(self._asked_at)
         self._note()
         self._arm()
 
@@ -111,8 +113,8 @@ class Registering:
         self._start(self._ask())
 
     async def _ask(self) -> None:
-        """Send the REGISTER that is due, to the address whose turn it is."""
-        hops = await ways_of(self._endpoint, self._uri)
+        """Send the REGISTER that is due, where the last one went unless that failed."""
+        hops = await self._endpoint.hops_to(self._uri)
         registration, now = self.registration, self._loop.time()
         if self._is_closed or registration.state == GONE:
             return
@@ -122,14 +124,10 @@ class Registering:
             self._arm()
             return
         registration.ways = len(hops)
-        hop = hops[registration.way % len(hops)]
+        hop = self._asked_at
+        if hop is None or hop not in hops or self._endpoint.is_avoided(hop):
+            hop = hops[0]
         request = registration.ask(now, hop.contact(registration.terms.user))
         if request is not None:
             self._asked_at = hop
             self._endpoint.request(request, hop, self)
-
-
-async def ways_of(endpoint: Endpoint, uri: Uri) -> list[Hop]:
-    """Return every way to a carrier, the best first; none where its name leads nowhere."""
-    hop = await endpoint.hop_to(uri)
-    return [] if hop is None else [hop]

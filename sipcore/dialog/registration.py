@@ -95,7 +95,6 @@ class Registration:
         self.terms = terms
         self.state = WAITING
         self.next_at: float | None = None  # when ask() wants to be called
-        self.way = 0  # which of the carrier's addresses is to be tried, modulo how many there are
         self.ways = 1
         self.registered_until = 0.0
         self.reason = ""  # why it failed the last time
@@ -276,7 +275,6 @@ class Registration:
         self.next_at = now
 
     def _elsewhere(self, _now: float, _word: str) -> None:
-        self.way += 1
         self._tries += 1
 
     def _back_off(self, now: float, word: str) -> None:

@@ -1,7 +1,5 @@
 """Places that failed: for a while they are tried last. Told the time, owns no clock."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
 from sipcore.transport.order import Place
@@ -14,6 +12,7 @@ MOST = 10_000
 class _Failure(Struct):
     until: float
     pause_s: float
+    at: float  # the last one, while avoided, too
 
 
 class Avoided:
@@ -34,14 +33,14 @@ class Avoided:
         known = self._failures.get(place)
         asked_until = now + min(least_s, LONGEST_S)
         if known is not None and now < known.until:
-            known.until = max(known.until, asked_until)
+            known.until, known.at = max(known.until, asked_until), now
             return
         pause_s = FIRST_S
         if known is not None and now < known.until + LONGEST_S:
             pause_s = min(known.pause_s * 2, LONGEST_S)
         elif known is None and len(self._failures) >= MOST:
             del self._failures[next(iter(self._failures))]
-        self._failures[place] = _Failure(max(now + pause_s, asked_until), pause_s)
+        self._failures[place] = _Failure(max(now + pause_s, asked_until), pause_s, now)
 
     def answered(self, place: Place) -> None:
         """Forget a place's failures: it has answered."""
@@ -55,6 +54,11 @@ class Avoided:
         """Return how many places are avoided now."""
         return sum(now < one.until for one in self._failures.values())
 
-    def sort(self, places: Iterable[Place], now: float) -> list[Place]:
-        """Put what is avoided last, its own order kept: it is tried where nothing else is left."""
-        return sorted(places, key=lambda place: self.is_avoided(place, now))
+    def sort(self, places: list[Place], now: float) -> list[Place]:
+        """Put what is avoided last: it is tried where nothing else is left, the one first whose
+        last failure is longest ago."""
+        if not self._failures:
+            return places
+        return sorted(
+            places, key=lambda one: self._failures[one].at if self.is_avoided(one, now) else 0.0
+        )

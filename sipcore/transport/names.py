@@ -3,7 +3,6 @@ while no server answers (RFC 8767). One look-up for all who ask the same. Who is
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -62,7 +61,7 @@ class Names:
         self._look_up = look_up
         self._entries: dict[Question, _Entry] = {}
         self._asking: dict[Question, asyncio.Task[Records]] = {}
-        self.counts: Counter[str] = Counter()  # "found", "empty", "failed", "stale"
+        self.counts = {"found": 0, "empty": 0, "failed": 0, "stale": 0}
 
     def known(self, question: Question) -> Records | None:
         """Return what holds now without asking; None where somebody must be asked."""
@@ -79,15 +78,15 @@ class Names:
         task = self._asking.get(question)
         if task is None:
             if len(self._asking) >= MOST_ASKED:
-                return self._old(question)
+                return self._old(question) or ()
             task = self._asking[question] = self._loop.create_task(self._ask(question))
         old = self._old(question)
         try:
-            async with asyncio.timeout(STALE_WAIT_S if old else None):
+            async with asyncio.timeout(None if old is None else STALE_WAIT_S):
                 return await asyncio.shield(task)
         except TimeoutError:
             self.counts["stale"] += 1
-            return old
+            return old or ()
 
     def forget(self) -> None:
         """Ask anew for everything that failed: there are other name servers now."""
@@ -114,7 +113,7 @@ class Names:
         self.counts["found" if records else "empty"] += 1
         ttl_s = min(max(answer.ttl_s, LEAST_S), MOST_S if records else MOST_EMPTY_S)
         until = self._loop.time() + ttl_s
-        self._put(question, _Entry(records, until, until + STALE_S if records else 0.0))
+        self._put(question, _Entry(records, until, until + STALE_S))
         return records
 
     def _fail(self, question: Question, fault: Unanswered) -> Records:
@@ -123,17 +122,19 @@ class Names:
         old = self._old(question)
         before = self._entries.get(question)
         retry_s = RETRY_S if before is None else min(max(before.retry_s * 2, RETRY_S), MOST_RETRY_S)
-        if old:
+        if old is not None:
             retry_s = STALE_RETRY_S
         _log.warning("%s %s no answer, asked again in %d s: %s",
                      question.kind, question.name, retry_s, fault)  # fmt: skip
         stale_until = 0.0 if before is None else before.stale_until
-        self._put(question, _Entry(old, self._loop.time() + retry_s, stale_until, retry_s))
-        return old
+        self._put(question, _Entry(old or (), self._loop.time() + retry_s, stale_until, retry_s))
+        return old or ()
 
-    def _old(self, question: Question) -> Records:
+    def _old(self, question: Question) -> Records | None:
+        """Return what was known, the lack of records included; None: never, or too long ago."""
         entry = self._entries.get(question)
-        return entry.records if entry is not None and self._loop.time() < entry.stale_until else ()
+        is_usable = entry is not None and self._loop.time() < entry.stale_until
+        return entry.records if entry is not None and is_usable else None
 
     def _put(self, question: Question, entry: _Entry) -> None:
         self._entries.pop(question, None)

@@ -188,7 +188,6 @@ def test_every_address_is_tried_before_it_waits() -> None:
         waits.append(one.next_at - now)
         now = one.next_at
     assert waits == [0.5, 0.5, 22.5]
-    assert one.way == 3
 
 
 def test_retry_after_is_kept() -> None:

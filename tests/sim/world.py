@@ -17,6 +17,8 @@ from sipcore.media.staging import salvage
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.store.sqlite import Store
+from sipcore.transport.names import Answer, Unanswered
+from sipcore.transport.order import Question, Records
 from tests.media.net import LocalWorkers, rtp, seeded
 from tests.sim.loop import SimClock
 from tests.sim.net import Net, Place, Weather
@@ -64,6 +66,8 @@ class World:
         self._ticking: asyncio.TimerHandle | None = None
         self.phones: list[Phone] = []
         self.sequence = 0
+        self.zone: dict[tuple[str, str], Records] = {}  # what the DNS knows, by kind and name
+        self.is_dns_dead = False
         self.make_node()
 
     def _make_media(self) -> MediaPool:
@@ -92,8 +96,15 @@ class World:
             self.store.inline_bindings(),
             self.store.load_book(),
             self.store.registration_password,
+            self._look_up,
         )
         self.node = Node(self._config, parts)
+
+    async def _look_up(self, question: Question) -> Answer:
+        if self.is_dns_dead:
+            await asyncio.sleep(2.5)
+            raise Unanswered(question.name)
+        return Answer(self.zone.get((question.kind, question.name), ()), 60)
 
     def open_node(self) -> None:
         """Let the node hear the network."""
