@@ -23,6 +23,8 @@ METHODS = (
 MESSAGE_CLASSES = ("request", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 CALL_STATES = ("setup", "ringing", "answered")
 DIRECTIONS = ("internal", "outbound", "inbound")
+STREAMS = ("tcp", "tls", "ws", "wss")
+CONNECTION_FAULTS = ("limit", "handshake", "framing", "slow", "idle", "unread")
 CAUSES = (
     "answered",
     "busy",
@@ -244,6 +246,24 @@ DNS_LOOKUPS = _counter(
 )
 AVOIDED_PLACES = _gauge(
     "sipcore_avoided_places", "Addresses of peers that failed of late and are tried last", "places"
+)
+CONNECTIONS = _gauge(
+    "sipcore_connections",
+    "Connections now, those in their handshake included",
+    "connections",
+    {"transport": STREAMS},
+)
+CONNECTIONS_ENDED = _counter(
+    "sipcore_connections_ended",
+    "Connections that were refused (limit) or ended for what the peer did or left undone",
+    "connections",
+    {"transport": STREAMS, "reason": CONNECTION_FAULTS},
+)
+CERTIFICATE_EXPIRES = _gauge(
+    "sipcore_certificate_expires_seconds",
+    "When the first of our TLS certificates expires, since 1970",
+    "seconds",
+    {"transport": ("tls", "wss")},
 )
 TRANSACTIONS = _gauge("sipcore_transactions", "SIP transactions now", "transactions")
 DIALOGS = _gauge("sipcore_dialogs", "SIP dialogs now", "dialogs")

@@ -7,6 +7,8 @@ virtual clock and a made-up network.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from itertools import product
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -253,6 +255,30 @@ class Node:
             ("carrier",): sum(one.channels for one in carriers),
         }
 
+    def _streams(self) -> list[StreamTransport]:
+        return [one for one in self.endpoint.transports() if isinstance(one, StreamTransport)]
+
+    def _connections(self) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {(name,): 0 for name in catalogue.STREAMS}
+        for one in self._streams():
+            counts[one.name,] += len(one)
+        return counts
+
+    def _connections_ended(self) -> dict[tuple[str, ...], float]:
+        pairs = product(catalogue.STREAMS, catalogue.CONNECTION_FAULTS)
+        counts: dict[tuple[str, ...], float] = dict.fromkeys(pairs, 0)
+        for one in self._streams():
+            for reason, count in one.ended.items():
+                counts[one.name, reason] += count
+        return counts
+
+    def _certificates(self) -> dict[tuple[str, ...], float]:
+        ends: dict[tuple[str, ...], float] = {}
+        for one in self._streams():
+            if one.tls is not None:
+                ends[one.name,] = min(one.tls.expires_at, ends.get((one.name,), inf))
+        return ends
+
     def _observe(self) -> None:
         watch, stack = self.parts.metrics.watch, self.stack
         watch(catalogue.CALLS_ACTIVE, self._calls_by_state)
@@ -275,4 +301,7 @@ class Node:
         watch(catalogue.BANS, lambda: len(self.guard.bans.active(self._loop.time())))
         watch(catalogue.BANNED, lambda: self.guard.bans.count)
         watch(catalogue.SIGN_INS_THROTTLED, lambda: self.sign_in.throttled_count)
+        watch(catalogue.CONNECTIONS, self._connections)
+        watch(catalogue.CONNECTIONS_ENDED, self._connections_ended)
+        watch(catalogue.CERTIFICATE_EXPIRES, self._certificates)
         watch(catalogue.TASKS, lambda: len(self._tasks))

@@ -11,11 +11,13 @@ import socket
 
 from sipcore.log import logger
 from sipcore.message.flow import Flow
+from sipcore.transport import stun
 from sipcore.transport.base import Lost, ReceiveAll
 
 MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
 KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
+SIP_FROM = 2  # the first octet of STUN is less (RFC 5626 8), of SIP it is a letter
 BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
 BATCH = 64  # what a poll waits for: a wake-up costs as much as several datagrams
 LONGEST_PAUSE_S = 0.02  # between polls: it is added to the time of an answer
@@ -105,6 +107,10 @@ class UdpTransport:
         self._count = 0
         return is_busy
 
+    def _answer_stun(self, data: bytes, source: tuple[str, int]) -> None:
+        if (answer := stun.answer(data, source[0], source[1])) is not None:
+            self._send(answer, (source[0], source[1]), None)
+
     def _drain(self) -> bool:
         """Take what has come; False where more may be there."""
         batch: list[tuple[bytes, Flow]] = []
@@ -119,6 +125,9 @@ class UdpTransport:
                 continue
             self._count += 1
             if len(data) > KEEP_ALIVE_BYTES:
+                if data[0] < SIP_FROM:
+                    self._answer_stun(data, source)
+                    continue
                 batch.append((data, Flow("udp", self.address, self.port, source[0], source[1])))
         if batch:
             self._receive(batch)

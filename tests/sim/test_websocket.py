@@ -14,6 +14,7 @@ from sipcore.transport.base import Lost
 from sipcore.transport.websocket import WebSocketTransport
 from tests.sim.net import Net
 from tests.sim.phone import Phone
+from tests.sim.test_counts import counts
 from tests.sim.world import World, world
 
 
@@ -102,6 +103,9 @@ async def test_a_browser_calls_and_is_called_down_its_connection(tmp_path: Path)
             desk.calls[-1].hang_up()
             await back.ended.wait()
             assert len(web) == 1
+            seen = await counts(here)
+            assert seen["sipcore_connections{transport=ws}"] == 1
+            assert seen["sipcore_connections_ended_total{transport=ws,reason=slow}"] == 0
         finally:
             phone.close()
 
