@@ -180,10 +180,25 @@ TRUNK_REGISTRATIONS = _counter(
     "requests",
     {"result": TRUNK_REGISTERED},
 )
-TRUNKS_UNREGISTERED = _gauge(
-    "sipcore_trunks_unregistered",
-    "Carriers that want to be registered with, and have not granted it now",
+HEALTH_CHECKS = _counter(
+    "sipcore_health_checks",
+    "OPTIONS of ours to carriers and trunks: answered (alive) or not (dead)",
+    "requests",
+    {"result": ("alive", "dead")},
+)
+CARRIERS = _gauge(
+    "sipcore_carriers",
+    "Carriers by how they stand now: what is not good is tried after the others",
     "carriers",
+    {"state": ("good", "trial", "demoted", "unregistered", "down")},
+)
+TRUNKS_DOWN = _gauge(
+    "sipcore_trunks_down", "Customers' trunks that do not answer OPTIONS now", "trunks"
+)
+CARRIER_DEMOTIONS = _counter(
+    "sipcore_carrier_demotions",
+    "Times that a carrier was demoted for what became of its calls",
+    "demotions",
 )
 
 # SIP

@@ -74,6 +74,8 @@ class Metrics:
         self._calls = self._counter(catalogue.CALLS)
         self._registrations = self._counter(catalogue.REGISTERED)
         self._trunk_registrations = self._counter(catalogue.TRUNK_REGISTRATIONS)
+        self._health_checks = self._counter(catalogue.HEALTH_CHECKS)
+        self.carrier_demotions = self._counter(catalogue.CARRIER_DEMOTIONS)[()]
         self._bad_messages = self._counter(catalogue.BAD_MESSAGES)
         self._wrong_credentials = self._counter(catalogue.WRONG_CREDENTIALS)
         self.silences = self._counter(catalogue.SILENCES)[()]
@@ -136,6 +138,10 @@ class Metrics:
     def count_trunk_registration(self, result: str) -> None:
         """Count a REGISTER of ours by one of catalogue.TRUNK_REGISTERED."""
         self._trunk_registrations[result,].inc()
+
+    def count_health_check(self, is_alive: bool) -> None:
+        """Count an OPTIONS of ours that was answered, or was not."""
+        self._health_checks["alive" if is_alive else "dead",].inc()
 
     def count_wrong_credentials(self, method: str) -> None:
         """Count a REGISTER or INVITE that was signed, but wrongly."""

@@ -19,7 +19,8 @@ from sipcore.call.front import Front, drain, end_all
 from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn
-from sipcore.call.trunks import Needs, SecretOf, Trunks
+from sipcore.call.registrations import Needs, SecretOf
+from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Alive
 from sipcore.cdr.recovery import Recovery
 from sipcore.clock import Clock
@@ -151,7 +152,7 @@ class Node:
         return (
             self.registrar.is_source(address)
             or self.book.is_listed(address)
-            or self.trunks.is_at(address)
+            or self.trunks.registrations.is_at(address)
         )
 
     def _sift(self, batch: Batch) -> Batch:
@@ -214,7 +215,7 @@ class Node:
     async def _settle(self) -> None:
         """Stay a little for BYEs that are lost and must be said again."""
         for _ in range(int(SETTLE_S / SETTLE_STEP_S)):
-            if self.stack.is_settled and self.trunks.is_settled:
+            if self.stack.is_settled and self.trunks.registrations.is_settled:
                 break
             await asyncio.sleep(SETTLE_STEP_S)
 
@@ -247,6 +248,10 @@ class Node:
     def _slots_by_kind(self) -> dict[tuple[str, ...], float]:
         kinds = Counter(key.partition(":")[0] for key, _ in self.desk.slots.leases())
         return {(kind,): kinds[kind] for kind in catalogue.SLOTS.labels["kind"]}
+
+    def _carriers_by_state(self) -> dict[tuple[str, ...], float]:
+        states = Counter(self.trunks.state(one) for one in self.book.carriers)
+        return {(state,): states[state] for state in catalogue.CARRIERS.labels["state"]}
 
     def _channels_by_kind(self) -> dict[tuple[str, ...], float]:
         trunks, carriers = self.book.trunks.values(), self.book.carriers.values()
@@ -287,7 +292,8 @@ class Node:
         watch(catalogue.SLOTS, self._slots_by_kind)
         watch(catalogue.SLOTS_LIMIT, self._channels_by_kind)
         watch(catalogue.BINDINGS, lambda: len(self.registrar))
-        watch(catalogue.TRUNKS_UNREGISTERED, self.trunks.unregistered_count)
+        watch(catalogue.CARRIERS, self._carriers_by_state)
+        watch(catalogue.TRUNKS_DOWN, lambda: self.trunks.trunks_down)
         watch(catalogue.STORE_FAULT, lambda: self.parts.bindings.fault is not None)
         watch(catalogue.TRANSACTIONS, stack.count)
         watch(catalogue.DIALOGS, lambda: len(stack.dialogs))

@@ -193,7 +193,7 @@ async def bridge(call: Call) -> None:
 
 async def _run(call: Call, held: ExitStack) -> Ending:
     desk = call.desk
-    verdict = decide(call.book, call.attempt, desk.slots.load)
+    verdict = decide(call.book, call.attempt, desk.slots.load, desk.trunks.not_good())
     call.draft.learn(verdict)
     if isinstance(verdict, Refuse):
         return refused(verdict)

@@ -159,7 +159,7 @@ class Front:
     def _source(self, book: Book, request: Request, flow: Flow, dialled: str) -> Source | Unproven:
         peer = book.peer(flow.remote_address, flow.remote_port)
         if not isinstance(peer, Trunk):
-            peer = self._desk.trunks.carrier_at(flow.remote_address, dialled, peer)
+            peer = self._desk.trunks.registrations.carrier_at(flow.remote_address, dialled, peer)
         if peer is not None:
             return source_of(peer)
         domain = request.from_.uri.address

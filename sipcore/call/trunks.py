@@ -1,35 +1,28 @@
-"""The node's carriers as they are now: where we are registered, who is there.
+"""The node's carriers and trunks as they are now: registered, there, doing well.
 
-What is provisioned stands in the Book; this follows it from one snapshot to the next.
+Joins what is known of them to one order of merit, which decide() takes. What is provisioned stands
+in the Book.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from msgspec import Struct
-
-from sipcore.call.registering import Registering, Start
-from sipcore.dialog.registration import Registration, Terms
-from sipcore.endpoint import Endpoint
-from sipcore.ids import Ids
+from sipcore.call.probing import Probing
+from sipcore.call.registrations import Needs, Registrations
 from sipcore.log import logger
-from sipcore.message.signer import Signer
-from sipcore.metrics import Metrics
-from sipcore.policy.book import Book, Carrier
-
-SecretOf = Callable[[Carrier], str | None]
+from sipcore.policy.book import Book, Carrier, Trunk
+from sipcore.policy.standing import (
+    ALL_GOOD,
+    DOWN,
+    GOOD,
+    UNREGISTERED,
+    WORDS,
+    Figures,
+    Result,
+    Standing,
+)
 
 _log = logger(__name__)
-
-
-class Needs(Struct, frozen=True):
-    """What Trunks is handed. `secret_of` opens the password that a carrier wants to be shown."""
-
-    endpoint: Endpoint
-    metrics: Metrics
-    ids: Ids
-    secret_of: SecretOf
-    start: Start
 
 
 class Trunks:
@@ -38,123 +31,116 @@ class Trunks:
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
         self._loop = asyncio.get_running_loop()
-        self._book: Book | None = None
-        self._wants: dict[str, Carrier] = {}  # as they were when they were registered
-        self._registering: dict[str, Registering] = {}
-        self._leaving: list[Registering] = []  # of carriers that are no more
-        self._at: dict[str, list[str]] = {}  # address: carriers that have granted us something
+        self._probing: dict[str, Probing] = {}  # by "carrier:id" or "trunk:id"
+        self._standings: dict[str, Standing] = {}  # by carrier
+        self._doubtful: set[str] = set()  # carriers that may not be GOOD: few, mostly none
+        self.registrations = Registrations(needs, self._doubtful.add)
 
     def follow(self, book: Book) -> None:
-        """Register with the carriers of a book; leave those that are no more, or changed."""
-        self._book = book
-        for id_, was in list(self._wants.items()):
-            now = book.carriers.get(id_)
-            if now is None or (now.uri, now.registration) != (was.uri, was.registration):
-                self._drop(id_, now)
+        """Take a book: register, ask, forget. What has not changed goes on."""
+        self.registrations.follow(book)
+        peers: list[tuple[str, Carrier | Trunk]] = [
+            *((f"carrier:{one.id}", one) for one in book.carriers.values()),
+            *((f"trunk:{one.id}", one) for one in book.trunks.values()),
+        ]
+        wanted = {who: one for who, one in peers if one.health_s and one.uri is not None}
+        for who, probing in list(self._probing.items()):
+            one = wanted.get(who)
+            if one is None or (one.uri, one.health_s) != (probing.uri, probing.health.interval_s):
+                self._probing.pop(who).close()
+        for who, one in wanted.items():
+            if who not in self._probing:
+                self._probe(who, one)
+        self._doubtful &= book.carriers.keys()
+        for id_, standing in list(self._standings.items()):
+            carrier = book.carriers.get(id_)
+            if carrier is None or carrier.demote != standing.limits:
+                del self._standings[id_]
         for carrier in book.carriers.values():
-            if carrier.registration is not None and carrier.id not in self._wants:
-                self._register(carrier)
+            self._standings.setdefault(carrier.id, Standing(carrier.demote))
 
     def leave(self) -> None:
         """Unregister everywhere: no more calls are wanted."""
-        for one in self._registering.values():
-            one.leave()
-
-    @property
-    def is_settled(self) -> bool:
-        """True when no registration is on its way out."""
-        return not any(one.is_leaving for one in (*self._registering.values(), *self._leaving))
+        self.registrations.leave()
 
     def close(self) -> None:
         """Let go of all timers."""
-        for one in (*self._registering.values(), *self._leaving):
+        self.registrations.close()
+        for one in self._probing.values():
             one.close()
 
-    def is_at(self, address: str) -> bool:
-        """Tell whether we are registered at an address."""
-        return address in self._at
+    def not_good(self) -> Mapping[str, int]:
+        """Return how those carriers stand that are not GOOD, for decide(). Costs nothing else."""
+        if not self._doubtful:
+            return ALL_GOOD
+        levels = {id_: self.level(id_) for id_ in self._doubtful}
+        shaky = self.registrations.is_shaky  # what is held may end without anybody telling
+        self._doubtful -= {one for one, level in levels.items() if level == GOOD and not shaky(one)}
+        return {id_: level for id_, level in levels.items() if level != GOOD}
 
-    def carrier_at(self, address: str, user: str, known: Carrier | None) -> Carrier | None:
-        """Return the carrier that sends from an address where we are registered; else `known`.
+    def level(self, carrier: str) -> int:
+        """Return how a carrier stands: the worst of what is known of it."""
+        probing = self._probing.get(f"carrier:{carrier}")
+        if probing is not None and not probing.health.is_up:
+            return DOWN
+        if self.registrations.is_unregistered(carrier):
+            return UNREGISTERED
+        standing = self._standings.get(carrier)
+        return GOOD if standing is None else standing.level(self._loop.time())
 
-        Several may be behind one address: then `user`, whom the call is for, tells which.
-        """
-        found = self._at.get(address)
-        if found is None or self._book is None:
-            return known
-        live = [id_ for id_ in found if self._registering[id_].address == address]
-        named = [id_ for id_ in live if self._user(id_) == user]
-        if not named and (known is not None or not live):
-            return known
-        return self._book.carriers.get((named or live)[0], known)
+    def begin(self, carrier: str) -> bool:
+        """A call goes to a carrier. Tell what is returned to `end`: whether it is a trial."""
+        standing = self._standings.get(carrier)
+        return standing is not None and standing.begin(self._loop.time())
 
-    def service_route(self, carrier: str) -> tuple[str, ...]:
-        """Return the route that a carrier wants our requests to take (RFC 3608)."""
-        one = self._registering.get(carrier)
-        if one is None or one.address is None:
-            return ()
-        return one.registration.service_route
-
-    def is_unregistered(self, carrier: str) -> bool:
-        """Tell whether a carrier wants to be registered with, and is not."""
-        one = self._registering.get(carrier)
-        return one is not None and one.address is None
-
-    def unregistered_count(self) -> int:
-        """Return how many carriers want to be registered with, and are not."""
-        return sum(one.address is None for one in self._registering.values())
-
-    def registration(self, carrier: str) -> str:
-        """Say how the registration with a carrier stands; "" where none is wanted."""
-        one = self._registering.get(carrier)
-        if one is None:
-            return ""
-        left_s = one.registration.registered_until - self._loop.time()
-        said = f"registered {left_s:.0f} s" if one.address is not None else one.registration.state
-        return f"{said}: {one.registration.reason}" if one.registration.reason else said
-
-    def _user(self, carrier: str) -> str:
-        return self._registering[carrier].registration.terms.user
-
-    def _register(self, carrier: Carrier) -> None:
-        wish, needs = carrier.registration, self._needs
-        assert wish is not None
-        self._wants[carrier.id] = carrier
-        secret = needs.secret_of(carrier)
-        if secret is None:
-            _log.error("carrier=%s its password cannot be opened: import it again", carrier.id)
+    def end(self, carrier: str, result: Result, setup_s: float, *, is_trial: bool) -> None:
+        """A call at a carrier was answered or not; `setup_s` as in Standing.end."""
+        standing = self._standings.get(carrier)
+        if standing is None:
             return
-        signer = Signer(wish.auth_user or wish.user, secret, needs.ids.token)
-        terms = Terms(wish.user, wish.domain, wish.expires_s)
-        registration = Registration(terms, signer, needs.ids.token, needs.ids.fraction)
-        one = Registering(
-            carrier.id, carrier.uri, registration, needs.endpoint, (needs.start, self._took)
-        )
-        self._registering[carrier.id] = one
-        one.begin()
+        before = standing.demotions
+        standing.end(result, setup_s, self._loop.time(), is_trial=is_trial)
+        if standing.demotions != before:
+            self._doubtful.add(carrier)
+            self._needs.metrics.carrier_demotions.inc()
+            _log.warning("carrier=%s is demoted: %s", carrier, standing.reason)
 
-    def _took(self, result: str) -> None:
-        """A REGISTER has ended: count it, and see anew where we are registered."""
-        self._needs.metrics.count_trunk_registration(result)
-        self._leaving = [one for one in self._leaving if not one.is_gone]
-        self._reindex()
+    def state(self, carrier: str) -> str:
+        """Return how a carrier stands, as a word."""
+        return WORDS[self.level(carrier)]
 
-    def _reindex(self) -> None:
-        self._at = {}
-        for id_, one in self._registering.items():
-            if one.address is not None:
-                self._at.setdefault(one.address, []).append(id_)
+    def reason(self, carrier: str) -> str:
+        """Say why a carrier stands as it does, and how it is registered."""
+        standing = self._standings.get(carrier)
+        said = (self.registrations.describe(carrier), standing.reason if standing else "")
+        return "; ".join(filter(None, said))
 
-    def _drop(self, id_: str, now: Carrier | None) -> None:
-        """Let a registration go; one that begins anew under the same name is not taken away."""
-        was = self._wants.pop(id_).registration
-        one = self._registering.pop(id_, None)
-        if one is None:
-            return
-        wish = None if now is None else now.registration
-        if wish is not None and was is not None and wish.user == was.user:
-            one.close()
-        else:
-            self._leaving.append(one)
-            one.leave()
-        self._reindex()
+    def figures(self, carrier: str) -> Figures:
+        """Return what became of a carrier's calls in its window."""
+        standing = self._standings.get(carrier)
+        return Figures() if standing is None else standing.figures(self._loop.time())
+
+    def is_up(self, who: str) -> bool | None:
+        """Tell whether "carrier:ID" or "trunk:ID" answers; None for one that is not asked."""
+        probing = self._probing.get(who)
+        return None if probing is None else probing.health.is_up
+
+    @property
+    def trunks_down(self) -> int:
+        """How many customers' trunks do not answer."""
+        probed = self._probing.items()
+        return sum(not one.health.is_up for who, one in probed if who.startswith("trunk:"))
+
+    def _probe(self, who: str, peer: Carrier | Trunk) -> None:
+        needs = self._needs
+        assert peer.uri is not None
+        tools = (needs.endpoint, needs.ids, needs.start)
+
+        def count(is_alive: bool) -> None:
+            needs.metrics.count_health_check(is_alive)
+            if not is_alive and isinstance(peer, Carrier):
+                self._doubtful.add(peer.id)
+
+        probing = Probing(who, peer.uri, peer.health_s, tools, count)
+        self._probing[who] = probing
+        probing.begin()

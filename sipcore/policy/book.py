@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from sipcore.numbering import Home, PrefixTable, Style
 from sipcore.policy.peers import PeerAddress, Peers
+from sipcore.policy.standing import Limits
 
 DeviceKind = Literal["phone", "gateway", "pbx", "soft"]
 NATIONAL = frozenset({"national"})
@@ -81,6 +82,7 @@ class Trunk(Struct, frozen=True, gc=False):
     uri: str | None = None
     user: str | None = None
     style: Style = Style.NATIONAL
+    health_s: int = 0
 
 
 class Registration(Struct, frozen=True, gc=False):
@@ -97,7 +99,10 @@ class Registration(Struct, frozen=True, gc=False):
 
 
 class Carrier(Struct, frozen=True, gc=False):
-    """A gateway to the public network. `allow`: destination classes that it takes."""
+    """A gateway to the public network. `allow`: destination classes that it takes.
+
+    `health_s`: how often it is asked whether it lives; 0: never. `demote`: when it is demoted.
+    """
 
     id: str
     uri: str
@@ -107,6 +112,8 @@ class Carrier(Struct, frozen=True, gc=False):
     allow: frozenset[str] = NATIONAL
     style: Style = Style.NATIONAL
     registration: Registration | None = None
+    health_s: int = 0
+    demote: Limits = Limits()
 
 
 class Ha1s(Struct, frozen=True, gc=False):

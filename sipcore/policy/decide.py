@@ -4,6 +4,8 @@ Reads top to bottom: where it leads (routing), what it shows (caller_id), what f
 whom to try (targets). Takes no slot: the call does, before any INVITE leaves.
 """
 
+from collections.abc import Mapping
+
 from sipcore.numbering import write
 from sipcore.policy.attempt import (
     Attempt,
@@ -15,20 +17,27 @@ from sipcore.policy.attempt import (
     TrunkTarget,
     answer_to,
 )
-from sipcore.policy.book import Book, Extension
+from sipcore.policy.book import Book, Carrier, Extension
 from sipcore.policy.caller_id import CallerId, inside_caller, outside_caller, public_caller
 from sipcore.policy.concurrency import carrier_key
 from sipcore.policy.routing import OUTSIDE, Route, Unrouted, find_route, in_weighted_order
 from sipcore.policy.rules import RULES, Case, Load, takes
+from sipcore.policy.standing import ALL_GOOD, GOOD, TRIAL
 
 
-def decide(book: Book, attempt: Attempt, load: Load) -> Permit | Refuse:
-    """Return the permit or the refusal of an attempt, the whole reason in its arguments."""
+def decide(
+    book: Book, attempt: Attempt, load: Load, standing: Mapping[str, int] = ALL_GOOD
+) -> Permit | Refuse:
+    """Return the permit or the refusal of an attempt, the whole reason in its arguments.
+
+    `standing`: how the carriers stand that are not GOOD.
+    """
     extension = _calling_extension(book, attempt)
     route = find_route(book, attempt)
     if isinstance(route, Unrouted):
         return _unrouted(attempt, route, extension)
-    case = Case(book, attempt, load, route, extension, _caller(book, attempt, route, extension))
+    caller = _caller(book, attempt, route, extension)
+    case = Case(book, attempt, load, route, extension, caller, standing)
     for rule in RULES:
         finding = rule.check(case)
         if finding is None:
@@ -81,24 +90,35 @@ def _targets(case: Case) -> tuple[tuple[Target, ...], ...]:
 
 
 def _carrier_targets(case: Case) -> tuple[tuple[Target, ...], ...]:
-    """Return a group for each carrier: priority first, then by weight (service.md section 1)."""
-    book, route = case.book, case.route
-    groups: list[tuple[Target, ...]] = []
-    for rank in book.carrier_ranks:
+    """Return a group for each carrier: priority first, then by weight (service.md section 1).
+
+    Those that stand worse come after all others, and are left out for nobody.
+    """
+    route = case.route
+    carriers: list[Carrier] = []
+    for rank in case.book.carrier_ranks:
         free = [one for one in rank if takes(one, route, case.load)]
-        for carrier in in_weighted_order(free, case.attempt.draw):
-            limit = None if route.is_emergency else carrier.channels
-            groups.append(
-                (
-                    CarrierTarget(
-                        carrier.id,
-                        write(route.callee, carrier.style, book.home),
-                        write(case.caller.number, carrier.style, book.home),
-                        ((carrier_key(carrier.id), limit),),
-                    ),
-                )
-            )
-    return tuple(groups)
+        carriers += in_weighted_order(free, case.attempt.draw)
+    if case.standing:
+        carriers.sort(key=lambda one: _level(case, one))
+    return tuple([(_carrier_target(case, one),) for one in carriers])
+
+
+def _level(case: Case, carrier: Carrier) -> int:
+    """Return how late a carrier is tried. An emergency call is nobody's trial."""
+    level = case.standing.get(carrier.id, GOOD)
+    return GOOD if level == TRIAL and not case.route.is_emergency else level
+
+
+def _carrier_target(case: Case, carrier: Carrier) -> CarrierTarget:
+    home, route = case.book.home, case.route
+    limit = None if route.is_emergency else carrier.channels
+    return CarrierTarget(
+        carrier.id,
+        write(route.callee, carrier.style, home),
+        write(case.caller.number, carrier.style, home),
+        ((carrier_key(carrier.id), limit),),
+    )
 
 
 def _device(attempt: Attempt, extension: Extension | None) -> str:

@@ -4,7 +4,7 @@ A rule is asked about a Case and answers None (no objection) or a Finding. What 
 SIP stands in attempt.ANSWERS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from sipcore.policy.book import Book, Carrier, Extension
 from sipcore.policy.caller_id import CallerId
 from sipcore.policy.concurrency import Key, carrier_key, trunk_key
 from sipcore.policy.routing import Route
+from sipcore.policy.standing import ALL_GOOD
 
 
 class Load(Protocol):
@@ -23,7 +24,10 @@ class Load(Protocol):
 
 
 class Case(Struct, frozen=True, gc=False):
-    """All that a rule may look at. `extension` is the caller's, where an extension calls."""
+    """All that a rule may look at. `extension` is the caller's, where an extension calls.
+
+    `standing` has the carriers that are not GOOD, by id (standing.py).
+    """
 
     book: Book
     attempt: Attempt
@@ -31,6 +35,7 @@ class Case(Struct, frozen=True, gc=False):
     route: Route
     extension: Extension | None
     caller: CallerId
+    standing: Mapping[str, int] = ALL_GOOD
 
 
 class Finding(Struct, frozen=True, gc=False):

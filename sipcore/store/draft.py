@@ -28,6 +28,8 @@ from sipcore.store.rows import (
 from sipcore.store.secrets import ha1s
 from sipcore.store.values import uri_host
 
+HEALTH_S = 30  # `health = true`
+
 Row = CarrierRow | CustomerRow | AccountRow | NumberRow | ExtensionRow | TrunkRow
 
 
@@ -72,6 +74,7 @@ def row_of(placed: Placed, site: Site) -> Row:
                 form.uri,
                 form.accept_from,
                 form.user,
+                _health_s(form.health),
             )
 
 
@@ -85,7 +88,13 @@ def _carrier(form: CarrierForm) -> CarrierRow:
         form.accept_from,
         form.allow,
         _register(form),
+        _health_s(form.health),
+        form.demote,
     )
+
+
+def _health_s(said: bool | int) -> int:
+    return HEALTH_S * said if isinstance(said, bool) else said
 
 
 def _register(form: CarrierForm) -> RegisterRow | None:

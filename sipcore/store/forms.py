@@ -15,6 +15,7 @@ from msgspec.structs import FieldInfo, fields, replace
 
 from sipcore.errors import BadConfig
 from sipcore.policy.book import DeviceKind
+from sipcore.policy.standing import Limits
 from sipcore.rating.tables import Fault, Place, decode
 
 Amount = int | Decimal  # yuan
@@ -22,6 +23,7 @@ NEUTRAL = "\0"  # begins a text that stands in for a wrong one
 Channels = Annotated[int, Meta(ge=1, le=100_000)]
 Rank = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
+Interval = bool | Annotated[int, Meta(ge=5, le=3600)]  # seconds; true: the usual ones
 Algorithm = Literal["MD5", "SHA-256"]
 
 
@@ -47,6 +49,8 @@ class CarrierForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     accept_from: tuple[str, ...] = ()
     register: RegisterForm | None = None
     allow: tuple[str, ...] = ("national",)
+    health: Interval = False
+    demote: Limits = Limits()
 
 
 class OptionForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +107,7 @@ class TrunkForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: str | None = None
     password: str | None = None
     channels: Channels
+    health: Interval = False
 
 
 class CustomerForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -173,6 +173,8 @@ def _trunks(case: Case) -> Iterator[Fault]:
             yield placed.place, "user and password go together"
         if row.uri is None and row.user is None:
             yield placed.place, "a trunk needs a uri to be called at, or a user to register as"
+        if row.uri is None and row.health_s:
+            yield (*placed.place, "health"), "health: there is no uri to ask at"
 
 
 def _account_of(

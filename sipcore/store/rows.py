@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sipcore.numbering import Home
 from sipcore.policy.book import DeviceKind
+from sipcore.policy.standing import Limits
 
 
 class Site(Struct, frozen=True):
@@ -36,6 +37,8 @@ class CarrierRow(Struct, frozen=True, omit_defaults=True):
     accept_from: tuple[str, ...]
     allow: tuple[str, ...]
     register: RegisterRow | None = None
+    health_s: int = 0
+    demote: Limits = Limits()
 
 
 class CustomerRow(Struct, frozen=True, omit_defaults=True):
@@ -107,6 +110,7 @@ class TrunkRow(Struct, frozen=True, omit_defaults=True):
     uri: str | None = None
     accept_from: tuple[str, ...] = ()
     user: str | None = None
+    health_s: int = 0
 
 
 class CredentialRow(Struct, frozen=True):

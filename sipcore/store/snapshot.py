@@ -18,7 +18,7 @@ from sipcore.policy.book import Rows as BookRows
 from sipcore.policy.peers import PeerAddress
 from sipcore.rating.tariff import Tariff, Totals
 from sipcore.store.merge import entries_of
-from sipcore.store.rows import CarrierRow, CredentialRow, Rows, Site
+from sipcore.store.rows import CarrierRow, CredentialRow, Rows, Site, TrunkRow
 
 _log = logger(__name__)
 
@@ -27,7 +27,7 @@ def make_book(rows: Rows, site: Site, tariff: Tariff) -> Book:
     """Return the snapshot of what is stored."""
     carriers = {row.id: _carrier(row) for row in rows.carriers.values()}
     trunks = {
-        row.id: Trunk(row.id, row.customer, row.account, row.channels, row.uri, row.user)
+        row.id: _trunk(row)
         for row in rows.trunks.values()
     }
     peers: list[tuple[PeerAddress, Peer]] = [
@@ -70,6 +70,18 @@ def make_book(rows: Rows, site: Site, tariff: Tariff) -> Book:
     )
 
 
+def _trunk(row: TrunkRow) -> Trunk:
+    return Trunk(
+        row.id,
+        row.customer,
+        row.account,
+        row.channels,
+        row.uri,
+        row.user,
+        health_s=row.health_s,
+    )
+
+
 def _carrier(row: CarrierRow) -> Carrier:
     asked = row.register
     return Carrier(
@@ -79,6 +91,8 @@ def _carrier(row: CarrierRow) -> Carrier:
         row.priority,
         row.weight,
         frozenset(row.allow),
+        health_s=row.health_s,
+        demote=row.demote,
         registration=None
         if asked is None
         else Registration(asked.user, asked.secret, asked.domain, asked.expires_s, asked.auth_user),

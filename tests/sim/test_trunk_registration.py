@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sipcore.policy.standing import UNREGISTERED
 from tests.sim.carrier import Carrier
 from tests.sim.loop import simulate
 from tests.sim.net import Place
@@ -29,7 +30,7 @@ def results(here: World) -> dict[str, float]:
 
 
 def stated(here: World) -> str:
-    return here.node.trunks.registration("carrier-a")
+    return here.node.trunks.registrations.describe("carrier-a")
 
 
 def test_a_node_registers_and_renews_and_leaves_when_it_drains(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_wrong_password_is_not_repeated_every_minute(tmp_path: Path) -> None:
             await here.pass_time(3600)
             assert len(carrier.registers) <= 14
             assert "credentials refused" in stated(here)
-            assert here.node.trunks.unregistered_count() == 1
+            assert here.node.trunks.not_good() == {"carrier-a": UNREGISTERED}
             assert set(results(here)) == {"refused"}
 
     simulate(main())
@@ -190,7 +191,7 @@ def test_two_carriers_behind_one_address_are_told_apart_by_whom_they_call(tmp_pa
             carrier = registrar(here)
             carrier.wants_credentials = False
             await here.pass_time(3)
-            book, trunks = here.node.book, here.node.trunks
+            book, trunks = here.node.book, here.node.trunks.registrations
             known = book.carriers["carrier-a"]
             for user, id_ in ((USER, "carrier-a"), (other, "carrier-b"), ("110", "carrier-a")):
                 found = trunks.carrier_at(CARRIER_A[0], user, known)
