@@ -18,8 +18,8 @@ from sipcore.call.desk import Desk, Journal, Settings, Tools
 from sipcore.call.front import Front, drain, end_all
 from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
-from sipcore.call.sign_in import SignIn
 from sipcore.call.registrations import Needs, SecretOf
+from sipcore.call.sign_in import SignIn
 from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Alive
 from sipcore.cdr.recovery import Recovery

@@ -172,17 +172,30 @@ class Views:
                 one.weight,
                 one.channels,
                 load[carrier_key(one.id)],
-                self._node.trunks.registration(one.id),
+                *self._standing(one.id),
             ]
             for one in book.carriers.values()
         ]
         rows += [
-            ["trunk", one.id, one.uri or "", None, None, one.channels, load[trunk_key(one.id)], ""]
+            [
+                *("trunk", one.id, one.uri or "", None, None, one.channels),
+                load[trunk_key(one.id)],
+                "down" if self._node.trunks.is_up(f"trunk:{one.id}") is False else "good",
+                *(None, None, None, ""),
+            ]
             for one in book.trunks.values()
         ]
         columns = ["kind", "id", "uri", "priority", "weight", "channels", "in_use"]
-        columns.append("registration")
+        columns += ["state", "calls", "answered", "failed", "why"]
         return Table(columns, rows)
+
+    def _standing(self, carrier: str) -> list[Cell]:
+        """Return how a carrier stands, what became of its last calls, and why."""
+        trunks = self._node.trunks
+        seen = trunks.figures(carrier)
+        return [
+            trunks.state(carrier), seen.calls, seen.answered, seen.failed, trunks.reason(carrier)
+        ]  # fmt: skip
 
     async def _media(self) -> Table:
         columns = [

@@ -20,6 +20,7 @@ from sipcore.media.session import MediaSession
 from sipcore.message.message import Request, Response
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
+from sipcore.policy.standing import Result
 
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
@@ -70,6 +71,8 @@ class Group:
         self.refusals: list[Ending] = []
         self.is_carrier = isinstance(targets[0], CarrierTarget)
         self.has_rung = False
+        self.rung_at: float | None = None
+        self.is_ours = False  # it ended for our own reason, not for what the targets did
 
     @property
     def is_lost(self) -> bool:
@@ -88,6 +91,19 @@ class Group:
         leg.party, leg.owner = target, call
         self.legs.append(leg)
         self.ways[leg] = way
+
+    @property
+    def carrier(self) -> str | None:
+        first = self.targets[0]
+        return first.id if isinstance(first, CarrierTarget) else None
+
+    def result(self, outcome: Won | Ending | None) -> Result:
+        """Return what the outcome says of the carrier."""
+        if isinstance(outcome, Won):
+            return "answered"
+        if outcome is None or self.is_ours or outcome.by == "caller":
+            return "rejected" if self.has_rung else "given-up"
+        return "failed" if _is_no_answer(outcome) and not self.has_rung else "rejected"
 
     def give_up(self, reason: str | None = None) -> None:
         """Cancel all that still ring."""
@@ -111,18 +127,20 @@ async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
             continue
         group = Group(targets, slot, permit, offer)
         outcome: Won | Ending | None = None
+        began = _begin(call, group)
         try:
             outcome = await _ring(call, group)
         finally:
             if not isinstance(outcome, Won):
                 group.give_up()
                 slot.release()
+            _end(call, group, began, outcome)
         if isinstance(outcome, Won):
             return outcome
         if not group.is_carrier or not _may_try_next(outcome, group):
             return outcome
         last = outcome
-    if last is None or last.status in (408, 503) or 500 <= last.status < 600:
+    if last is None or _is_no_answer(last):
         text = "no carrier has a channel free" if last is None else last.reason
         return refused(refuse_permitted(permit, "carriers", text))
     return last
@@ -138,7 +156,29 @@ def _slot_for(call: Caller, targets: tuple[Target, ...]) -> Slot | None:
 def _may_try_next(end: Ending, group: Group) -> bool:
     if group.has_rung or end.by == "caller":
         return False
+    return _is_no_answer(end)
+
+
+def _is_no_answer(end: Ending) -> bool:
+    """Tell a failure of the way there from an answer of somebody who was reached."""
     return end.status == 408 or 500 <= end.status < 600
+
+
+def _begin(call: Caller, group: Group) -> tuple[float, bool]:
+    """Return when a group is tried, and whether that is a trial of its carrier."""
+    is_trial = group.carrier is not None and call.desk.trunks.begin(group.carrier)
+    return call.desk.loop.time(), is_trial
+
+
+def _end(
+    call: Caller, group: Group, began: tuple[float, bool], outcome: Won | Ending | None
+) -> None:
+    """Tell of a carrier what became of the call."""
+    if group.carrier is None:
+        return
+    at, is_trial = began
+    setup_s = (group.rung_at or call.desk.loop.time()) - at
+    call.desk.trunks.end(group.carrier, group.result(outcome), setup_s, is_trial=is_trial)
 
 
 async def _ring(call: Caller, group: Group) -> Won | Ending:
@@ -176,8 +216,10 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
             return failed(480 if is_heard else 408, "no answer", q850=19 if is_heard else 102)
         if isinstance(item, Ending):
             group.give_up()
+            group.is_ours = True
             return item
         if isinstance(item, Lost):
+            group.is_ours = True
             return failed(503, "media worker lost", q850=41)
         if not isinstance(item, tuple):
             continue  # other media events do not matter before the answer
@@ -233,6 +275,8 @@ def _caller_within(call: Caller, group: Group, event: Within) -> Ending | None:
 
 def _progress(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media on."""
+    if not group.has_rung:
+        group.rung_at = call.desk.loop.time()
     group.has_rung = True
     body = event.response.body if event.response.content_type == SDP else b""
     told = b""

@@ -120,7 +120,7 @@ class Onward:
 
     async def _try(self) -> Won | Ending:
         desk = self.desk
-        verdict = decide(self.book, self._attempt, desk.slots.load)
+        verdict = decide(self.book, self._attempt, desk.slots.load, desk.trunks.not_good())
         self.draft.learn(verdict)
         if isinstance(verdict, Refuse):
             return refused(verdict)

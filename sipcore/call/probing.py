@@ -1,9 +1,9 @@
-"""OPTIONS to one peer, again and again: its timer and its messages. What follows is policy/health's."""
+"""OPTIONS to one peer, again and again: timer and messages. What follows is policy/health's."""
 
 import asyncio
 from collections.abc import Callable
 
-from sipcore.call.registering import Start, ways_of
+from sipcore.call.registering import Start
 from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
@@ -84,7 +84,7 @@ class Probing:
 
     async def _ask(self) -> None:
         uri = Uri.parse(self.uri)
-        hops = await ways_of(self._endpoint, uri)
+        hops = await self._endpoint.hops_to(uri)
         if self._timer is None:
             return
         if hops:

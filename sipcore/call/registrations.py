@@ -131,7 +131,11 @@ class Registrations:
         terms = Terms(wish.user, wish.domain, wish.expires_s)
         registration = Registration(terms, signer, needs.ids.token, needs.ids.fraction)
         one = Registering(
-            carrier.id, carrier.uri, registration, needs.endpoint, (needs.start, partial(self._took, carrier.id))
+            carrier.id,
+            carrier.uri,
+            registration,
+            needs.endpoint,
+            (needs.start, partial(self._took, carrier.id)),
         )
         self._registering[carrier.id] = one
         self._changed(carrier.id)

@@ -35,7 +35,7 @@ LEAVE: Final = "leave"
 HOLD: Final = "hold"  # keep what was granted, come again before it ends
 RETRY: Final = "retry"  # come again at once
 BACK_OFF: Final = "back-off"
-ELSEWHERE: Final = "elsewhere"  # try the carrier's next address
+ELSEWHERE: Final = "elsewhere"  # the next address gets its try
 FORGET: Final = "forget"  # nothing is registered any more
 
 TABLE: Final[dict[tuple[str, str], tuple[str, tuple[str, ...]]]] = {
@@ -95,7 +95,7 @@ class Registration:
         self.terms = terms
         self.state = WAITING
         self.next_at: float | None = None  # when ask() wants to be called
-        self.ways = 1
+        self.ways = 1  # how many addresses the carrier has
         self.registered_until = 0.0
         self.reason = ""  # why it failed the last time
         self.last = ""  # what happened last: one of the words above

@@ -26,10 +26,7 @@ _log = logger(__name__)
 def make_book(rows: Rows, site: Site, tariff: Tariff) -> Book:
     """Return the snapshot of what is stored."""
     carriers = {row.id: _carrier(row) for row in rows.carriers.values()}
-    trunks = {
-        row.id: _trunk(row)
-        for row in rows.trunks.values()
-    }
+    trunks = {row.id: _trunk(row) for row in rows.trunks.values()}
     peers: list[tuple[PeerAddress, Peer]] = [
         (entry, carriers[id_] if kind == "carrier" else trunks[id_])
         for kind, id_, entries in entries_of(rows)

@@ -12,6 +12,7 @@ from sipcore.policy.attempt import CarrierTarget
 from sipcore.policy.book import Book, Carrier
 from sipcore.policy.decide import decide
 from sipcore.policy.routing import in_weighted_order
+from sipcore.policy.standing import DEMOTED, DOWN, TRIAL, UNREGISTERED
 from tests.policy.town import WORKSHOP, attempt, permitted, town
 
 
@@ -84,3 +85,38 @@ def test_the_first_choice_follows_the_weights() -> None:
     draws = [at / 1000 for at in range(1000)]
     first = Counter(next(in_weighted_order(carriers, draw)).id for draw in draws)
     assert first == {"a": 250, "b": 750}
+
+
+def stood(levels: dict[str, int], dialled: str = "02012345678") -> list[str]:
+    """Return whom a call tries where carriers a, b (priority 1) and c (2) stand so."""
+    book = town(carriers=[carrier("a", 1, 0), carrier("b", 1, 0), carrier("c", 2)], peers=[])
+    permit = permitted(decide(book, attempt(WORKSHOP, dialled), Counter(), levels))
+    return [target.id for (target,) in permit.targets if isinstance(target, CarrierTarget)]
+
+
+def test_what_stands_worse_comes_later_whatever_its_priority() -> None:
+    assert stood({}) == ["a", "b", "c"]
+    assert stood({"a": DEMOTED}) == ["b", "c", "a"]
+    assert stood({"a": DOWN, "b": DEMOTED}) == ["c", "b", "a"]
+    assert stood({"a": UNREGISTERED, "b": DOWN, "c": DEMOTED}) == ["c", "a", "b"]
+
+
+def test_where_all_stand_alike_the_order_is_the_usual_one() -> None:
+    assert stood({"a": DOWN, "b": DOWN, "c": DOWN}) == ["a", "b", "c"]
+
+
+def test_a_trial_stands_at_its_old_place_but_not_for_emergency_calls() -> None:
+    assert stood({"a": TRIAL}) == ["a", "b", "c"]
+    assert stood({"a": TRIAL}, "110") == ["b", "c", "a"]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(1, 4)),
+    st.sampled_from(["02012345678", "119"]),
+)
+def test_nobody_is_left_out_for_standing_badly(levels: dict[str, int], dialled: str) -> None:
+    order = stood(levels, dialled)
+    assert sorted(order) == ["a", "b", "c"]
+    later = [levels.get(one, 0) for one in order]
+    later = [0 if one == TRIAL and dialled != "119" else one for one in later]
+    assert later == sorted(later)

@@ -205,7 +205,7 @@ def test_a_registration_goes_to_the_next_place_and_stays_there(tmp_path: Path) -
             second = Carrier(here.net, SECOND, "+862136413500", "secret")
             here.phones.append(second)
             await here.pass_time(40)
-            assert here.node.trunks.registration("carrier-a").startswith("registered")
+            assert here.node.trunks.registrations.describe("carrier-a").startswith("registered")
             first = Carrier(here.net, FIRST, "+862136413500", "secret")
             here.phones.append(first)
             await here.pass_time(3600)
