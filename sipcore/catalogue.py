@@ -169,7 +169,7 @@ WRONG_CREDENTIALS = _counter(
     "sipcore_wrong_credentials",
     "Requests signed with a wrong user or password",
     "requests",
-    {"method": ("REGISTER", "INVITE")},
+    {"method": ("REGISTER", "INVITE", "MESSAGE")},
 )
 
 # Carriers

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
-from sipcore.call.ending import Ending, failed, q850_in, refused
+from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg, Side
@@ -26,6 +26,7 @@ from sipcore.media.session import LegStatistics, MediaSession
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
+from sipcore.message.reason import q850_in
 from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.decide import decide

@@ -1,17 +1,12 @@
-"""Ending: why a call is over, in the words of SIP, Q.850, the CDR and the rules. And Reason headers
-(RFC 3326), read and written."""
+"""Ending: why a call is over, in the words of SIP, Q.850, the CDR and the rules."""
 
-import re
 from typing import Literal
 
 from msgspec import Struct
 
 from sipcore.message.message import Message
-from sipcore.message.status import q850_of
-from sipcore.message.values import quote
+from sipcore.message.reason import q850_in, q850_of, write_q850
 from sipcore.policy.attempt import Refuse
-
-_Q850 = re.compile(r'Q\.850[^,]*?;\s*cause\s*=\s*"?([0-9]{1,3})', re.IGNORECASE)
 
 EndedBy = Literal["caller", "callee", "node"]
 
@@ -33,8 +28,7 @@ class Ending(Struct, frozen=True, gc=False):
     def header(self) -> str:
         """The Reason header for whoever is told of the end."""
         text = f"{self.rule}: {self.reason}" if self.rule else self.reason
-        said = f";text={quote(text)}" if text else ""
-        return f"Q.850;cause={self.q850}{said}"
+        return write_q850(self.q850, text)
 
 
 def refused(refusal: Refuse) -> Ending:
@@ -51,12 +45,3 @@ def hung_up(by: EndedBy, bye: Message | None = None, reason: str = "") -> Ending
     """Return the ending of an answered call; the BYE's own Q.850 cause counts."""
     cause = q850_in(bye) if bye is not None else None
     return Ending(by, 200, 16 if cause is None else cause, reason)
-
-
-def q850_in(message: Message) -> int | None:
-    """Return the Q.850 cause that a message gives, if any (RFC 3326 2)."""
-    for row in message.headers.get("Reason", ()):
-        match = _Q850.search(row)
-        if match is not None and int(match[1]) < 128:
-            return int(match[1])
-    return None

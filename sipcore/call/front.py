@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sipcore.call.bridge import Call, bridge
+from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
 from sipcore.call.identity import asserted, number_in
 from sipcore.call.leg import ALLOW, SDP
@@ -52,6 +53,7 @@ class Front:
         self._sign_in = sign_in
         self._start = start
         self._guard = guard
+        self._courier = Courier(desk)
         invites, registers = rates_per_s
         self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
         self._registers = TokenBucket(registers, max(1.0, registers * BURST_S))
@@ -71,6 +73,8 @@ class Front:
             self._register(request, flow)
         elif request.method == "OPTIONS":
             self._options(request, flow)
+        elif request.method == "MESSAGE":
+            self._message(request, flow)
         else:
             self._invite(request, flow)
 
@@ -81,7 +85,7 @@ class Front:
             return 501, {"Allow": [ALLOW]}
         if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
             return 481, None  # they live in a dialog, and this one is in none
-        if method not in ("INVITE", "OPTIONS", "REGISTER"):
+        if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER"):
             return 405, {"Allow": [ALLOW]}
         scheme = Uri.parse(request.uri).scheme
         if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
@@ -144,6 +148,28 @@ class Front:
             return
         attempt = Attempt(source, dialled, asserted(request), desk.ids.fraction())
         self._start(self._bridge(Call(desk, request, flow, attempt), flow))
+
+    def _message(self, request: Request, flow: Flow) -> None:
+        """Deliver a MESSAGE of somebody who has signed in, or of a listed peer."""
+        desk, book = self._desk, self._desk.book()
+        dialled = number_in(Uri.parse(request.uri))
+        source = self._source(book, request, flow, dialled)
+        if isinstance(source, Unproven):
+            if source.is_wrong:
+                desk.metrics.count_wrong_credentials("MESSAGE")
+            desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
+            return
+        desk.endpoint.vouch(flow)
+        refusal = self._courier.refusal(book, request, source, dialled)
+        if refusal is None and not self._takes(source, flow):
+            desk.metrics.throttled.inc()
+            refusal = 503
+        if refusal is not None:
+            headers: Headers | None = {"Retry-After": ["2"]} if refusal == 503 else None
+            desk.endpoint.reply_statelessly(request, flow, refusal, headers)
+            return
+        said = asserted(request)
+        self._start(self._courier.deliver(request, flow, source, said, dialled))
 
     async def _bridge(self, call: Call, flow: Flow) -> None:
         with self._guard.call_of(flow.remote_address, self._desk.loop.time()):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sipcore.call.ending import Ending, failed, q850_in, refused
+from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
@@ -18,11 +18,17 @@ from sipcore.errors import BadMessage, MediaError
 from sipcore.media.control import Lost
 from sipcore.media.session import MediaSession
 from sipcore.message.message import Request, Response
+from sipcore.message.reason import (
+    COMPLETED_ELSEWHERE,
+    OF_THE_CALLEE,
+    q850_in,
+    status_of,
+    why_cancelled,
+)
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.standing import Result
 
-ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
 
 
@@ -233,7 +239,7 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
     """Act on one event; return the outcome when there is one."""
     if leg is call.a:
         if isinstance(event, Cancelled):
-            group.give_up()
+            group.give_up(why_cancelled(event.request))
             return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
         if isinstance(event, Within):
             return _caller_within(call, group, event)
@@ -267,7 +273,7 @@ def _caller_within(call: Caller, group: Group, event: Within) -> Ending | None:
     method = event.request.method
     if method == "BYE":
         endpoint.respond(event.transaction, 200)
-        group.give_up()
+        group.give_up(why_cancelled(event.request))
         return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
     call.respond_early(event)
     return None
@@ -297,7 +303,7 @@ def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
     leg.confirm(dialog, event.response)
     for other in group.legs:
         if other is not leg and not other.is_over:
-            other.cancel(ELSEWHERE)
+            other.cancel(COMPLETED_ELSEWHERE)
     return Won(leg, event.response, group.slot)
 
 
@@ -325,4 +331,7 @@ def _refusal(leg: CalleeLeg, event: Reply) -> Ending:
         return failed(480, f"{leg.who} has no flow left", q850=20)
     if status < 400:
         return failed(480, f"{leg.who} redirects", "callee")
-    return failed(status, response.reason, "callee", q850_in(response))
+    cause = q850_in(response)
+    if status >= 500 and cause in OF_THE_CALLEE:  # a carrier's gateway speaks of the callee
+        status = status_of(cause)
+    return failed(status, response.reason, "callee", cause)

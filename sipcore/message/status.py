@@ -30,17 +30,3 @@ REASONS = {
 def reason_of(status: int) -> str:
     """Return the phrase for a status; an unknown one gets its class's x00 (RFC 3261 8.1.3.2)."""
     return REASONS.get(status) or REASONS.get(status // 100 * 100, "Unknown")
-
-
-# RFC 3398 8.2.6.1, and 7.2.4.1 read backwards where a status has no row there.
-_Q850 = {
-    400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22,
-    413: 127, 414: 127, 415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41,
-    482: 25, 483: 25, 484: 28, 485: 1, 486: 17, 487: 16, 488: 88, 491: 41, 500: 41, 501: 79,
-    502: 38, 503: 41, 504: 102, 505: 127, 513: 127, 600: 17, 603: 21, 604: 1, 606: 88,
-}  # fmt: skip
-
-
-def q850_of(status: int) -> int:
-    """Return the Q.850 cause for a final status: 16 for a call that went well."""
-    return 16 if status < 300 else _Q850.get(status, 31)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sipcore.numbering import normalise, without_separators
 from sipcore.policy.attempt import Attempt, Direction, Source
-from sipcore.policy.book import Account, Book, Carrier, DisplayNumber
+from sipcore.policy.book import Account, Book, Carrier, DisplayNumber, Extension
 from sipcore.policy.concurrency import Want, account_key, carrier_key, trunk_key
 
 EMERGENCY = frozenset({"110", "119", "120", "122"})
@@ -117,6 +117,18 @@ def _to_own_number(book: Book, owned: DisplayNumber, route: Route) -> Route | Un
         reason = f"{owned.number} leads to {where}, which is not in service"
         return Unrouted("unknown", reason, route.direction, owned.number)
     return Route(route.direction, route.account, callee, owned.leads_to, slots)
+
+
+def extension_of(book: Book, customer: str, dialled: str) -> Extension | None:
+    """Return the customer's own extension that a number stands for: a short or a display number."""
+    dialled = without_separators(dialled)
+    found = book.extension(customer, dialled)
+    if found is not None:
+        return found
+    owned = book.display_number(normalise(dialled, book.home) or "")
+    if owned is None or owned.customer != customer or owned.leads_to[0] != "extension":
+        return None
+    return book.extension(customer, owned.leads_to[1])
 
 
 def _source_slots(book: Book, source: Source) -> tuple[Want, ...] | None:

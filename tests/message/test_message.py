@@ -7,7 +7,8 @@ from sipcore.message.flow import Flow, Hop, host_port
 from sipcore.message.headers import canonical
 from sipcore.message.message import Request, Response, response_to
 from sipcore.message.parse import parse
-from sipcore.message.status import q850_of, reason_of
+from sipcore.message.reason import q850_of
+from sipcore.message.status import reason_of
 
 
 def request(**fields: str) -> Request:

@@ -1,0 +1,118 @@
+"""MESSAGE outside a dialog: between numbers of one customer, signed, and never to a carrier."""
+
+from pathlib import Path
+
+import pytest
+
+from sipcore.message.flow import Flow
+from sipcore.message.message import Headers, Request
+from tests.sim.loop import simulate
+from tests.sim.net import Place
+from tests.sim.phone import Phone
+from tests.sim.world import CARRIER_A, OUTSIDE, PBX, world
+
+TEXT: Headers = {"Content-Type": ["text/plain;charset=UTF-8"]}
+
+
+def message(phone: Phone, number: str, text: bytes = b"hello", **headers: list[str]) -> Request:
+    request = phone.new_request("MESSAGE", f"sip:{number}@{phone.domain}", TEXT | headers)
+    del request.headers["Contact"]
+    request.body = text
+    return request
+
+
+def inbox(phone: Phone, status: int = 200) -> list[Request]:
+    """Let a phone take messages, or refuse them; return where they are kept."""
+    got: list[Request] = []
+
+    def arrive(request: Request, flow: Flow) -> None:
+        got.append(request)
+        phone.endpoint.reply_statelessly(request, flow, status)
+
+    phone.endpoint.on_arrival = arrive
+    return got
+
+
+def test_a_message_reaches_all_devices_of_an_extension(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            sender = await here.desk_phone()
+            first = await here.desk_phone("8002", "workshop-8002")
+            second = await here.desk_phone("8002", "workshop-8002")
+            got = inbox(first), inbox(second, 202)
+            evil = {"X-Secret": ["10.1.2.3"], "Call-Info": ["<http://inside>"]}
+            answer = await sender.ask(message(sender, "8002", "你好".encode(), **evil))
+            assert answer.status in (200, 202)
+            for (one,) in got:
+                assert one.body.decode() == "你好"
+                assert one.from_.uri.user == "8001"
+                assert one.headers["Content-Type"] == TEXT["Content-Type"]
+                assert not {"Contact", "X-Secret", "Call-Info", "Authorization"} & set(one.headers)
+            await here.pass_time(70)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "status"),
+    [("8002", 1301, 413), ("8009", 5, 404), ("8003", 5, 480), (OUTSIDE, 5, 404), ("110", 5, 404)],
+)
+def test_what_cannot_be_delivered_is_refused(
+    tmp_path: Path, number: str, size: int, status: int
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            here.carrier()
+            sender = await here.desk_phone()
+            await here.desk_phone("8002", "workshop-8002")
+            answer = await sender.ask(message(sender, number, b"x" * size))
+            assert answer.status == status
+            assert not any(p.to == CARRIER_A for p in here.net.sent)
+
+    simulate(main())
+
+
+def test_nobody_sends_without_signing_in(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            callee = await here.desk_phone("8002", "workshop-8002")
+            got = inbox(callee)
+            stranger = here.phone("8001")
+            assert (await stranger.ask(message(stranger, "8002"))).status == 401
+            carrier = here.carrier()
+            carrier.domain = "10.0.0.1"
+            assert (await carrier.ask(message(carrier, "02136413501"))).status == 403
+            pbx = here.phone("pbx", place=PBX)
+            pbx.domain = "beta.example"
+            assert (await pbx.ask(message(pbx, "8002"))).status == 404, "another customer's"
+            assert got == []
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(("said", "told"), [(486, 486), (603, 603), (401, 480), (500, 480)])
+def test_what_the_device_says_is_told(tmp_path: Path, said: int, told: int) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            sender = await here.desk_phone()
+            callee = await here.desk_phone("8002", "workshop-8002")
+            inbox(callee, said)
+            assert (await sender.ask(message(sender, "02136413501"))).status == 200, "to himself"
+            assert (await sender.ask(message(sender, "8002"))).status == told
+
+    simulate(main())
+
+
+def test_a_device_that_is_gone_gets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            sender = await here.desk_phone()
+            callee = await here.desk_phone("8002", "workshop-8002")
+            lost: list[Place] = [callee.place]
+            here.net.drops = lambda source, to, data: to in lost
+            assert (await sender.ask(message(sender, "8002"))).status in (480, 408)
+            await here.pass_time(70)
+            assert here.leftovers() == {}
+
+    simulate(main())
