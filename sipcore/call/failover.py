@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from sipcore.dialog.events import Reply
+from sipcore.message.reason import OF_THE_CALLEE, q850_in
 from sipcore.message.values import parse_number
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def note_reply(call: "Caller", group: "Group", leg: "CalleeLeg", event: Reply) -
 
 def rings_at_next(call: "Caller", group: "Group", leg: "CalleeLeg", event: Reply) -> bool:
     """Ring at the peer's next place if this one failed; False where that is no cure."""
-    is_cure = event.is_local or event.response.status == 503
+    is_cure = event.is_local or (
+        event.response.status == 503 and q850_in(event.response) not in OF_THE_CALLEE
+    )
     return is_cure and not group.has_rung and _ring_next(call, group, leg, event.request)
 
 
