@@ -240,6 +240,20 @@ THROTTLED = _counter(
     "INVITEs refused by the rate guard (limits.invites_per_s)",
     "requests",
 )
+SHED = _counter(
+    "sipcore_shed",
+    "New requests that a busy node refused unread (503), by who sent them",
+    "requests",
+    {"source": ("stranger", "known", "listed")},
+)
+ADMITTED_SHARE = _gauge(
+    "sipcore_admitted_share", "Share of strangers' new requests that is let in", "none"
+)
+QUEUE_AGE = _gauge(
+    "sipcore_queue_age_seconds",
+    "How long SIP messages waited to be read, at least, in the last 0.1 s",
+    "seconds",
+)
 GUARD_DROPPED = _counter(
     "sipcore_guard_dropped",
     "Messages dropped unread: of banned sources, or beyond a source's rate (guard.messages_per_s)",

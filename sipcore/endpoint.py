@@ -125,6 +125,14 @@ class Endpoint:
         """Open the server transaction of an arrival."""
         return self._stack.accept(request, flow, user, self._loop.time())
 
+    def has(self, key: tuple[str, ...]) -> bool:
+        """Tell whether a server transaction lives (RFC 3261 17.2.3): branch, sent-by, method."""
+        return self._stack.has_server(key)
+
+    def send_as_it_is(self, data: bytes, flow: Flow, method: str) -> None:
+        """Send a whole message that the stack knows nothing of. `method` is that of its CSeq."""
+        self._send(Send(data, flow, method))
+
     def open_dialog(self, transaction: Transaction) -> Dialog:
         """Begin the dialog of an accepted INVITE."""
         return self._stack.open_dialog(transaction)

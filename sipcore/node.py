@@ -14,8 +14,10 @@ from typing import Any
 from msgspec import Struct
 
 from sipcore import catalogue, log
+from sipcore.call.admission import STEP_S
 from sipcore.call.desk import Desk, Journal, Settings, Tools
 from sipcore.call.front import Front, drain, end_all
+from sipcore.call.gate import Gate
 from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.registrations import Needs, SecretOf
@@ -33,7 +35,7 @@ from sipcore.metrics import Metrics
 from sipcore.policy.book import Book
 from sipcore.store.bindings import Bindings
 from sipcore.transport.base import Transport
-from sipcore.transport.guard import Batch, Guard, Rates
+from sipcore.transport.guard import Guard, Rates
 from sipcore.transport.names import LookUp, nobody
 from sipcore.transport.networks import Insiders
 from sipcore.transport.resolve import Resolver
@@ -42,7 +44,6 @@ from sipcore.transport.ways import Ways
 
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
-LAG_S = 0.1
 SETTLE_S = 2.0  # of the supervisor's patience after drain_s
 SETTLE_STEP_S = 0.05
 RETRY_AFTER_S = 10
@@ -136,7 +137,8 @@ class Node:
         self.sign_in = sign_in
         self.front = Front(self.desk, self.registrar, sign_in, self._start, rates_per_s, self.guard)
         self.endpoint.on_arrival = self.front.arrive
-        self.endpoint.sift = self._sift
+        self.gate = self._make_gate()
+        self.endpoint.sift = self.gate.sift
         self._periods = Periods(loop)
         self._observe()
 
@@ -155,8 +157,21 @@ class Node:
             or self.trunks.registrations.is_at(address)
         )
 
-    def _sift(self, batch: Batch) -> Batch:
-        return self.guard.sift(batch, self._loop.time())
+    def _make_gate(self) -> Gate:
+        def is_listed(address: str) -> bool:
+            return self.book.is_listed(address) or self.trunks.registrations.is_at(address)
+
+        mark = self.parts.ids.token(8)
+        return Gate(self.endpoint, self.guard, self._loop.time, mark, is_listed)
+
+    def queued_since(self, wall_s: float) -> None:
+        """Be told by a transport when the oldest message of a batch came; 0: none is left."""
+        waited_s = max(0.0, self.parts.clock.wall_s() - wall_s) if wall_s else 0.0
+        self.gate.admission.observe(waited_s)
+
+    def _judge_lag(self, late_s: float) -> None:
+        self.parts.metrics.loop_lag_s.observe(late_s)
+        self.gate.admission.step(late_s)
 
     def change_book(self, book: Book) -> None:
         """Use another snapshot of what is provisioned, from the next request on."""
@@ -176,7 +191,7 @@ class Node:
         self._periods.every(SWEEP_S, self.registrar.sweep)
         self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
-        self._periods.every(LAG_S, lambda: None, self.parts.metrics.loop_lag_s.observe)
+        self._periods.every(STEP_S, lambda: None, self._judge_lag)
 
     def recover(self, left: Recovery) -> None:
         """End the calls that a dead process left, beside those that come."""
@@ -300,6 +315,9 @@ class Node:
         watch(catalogue.RETRANSMISSIONS, lambda: {(k,): n for k, n in stack.repeats.items()})
         watch(catalogue.TRANSACTION_FAILURES, lambda: {(k,): n for k, n in stack.failures.items()})
         watch(catalogue.ABSORBED, lambda: sum(stack.absorbed.values()))
+        watch(catalogue.SHED, lambda: {(k,): n for k, n in self.gate.refused.items()})
+        watch(catalogue.ADMITTED_SHARE, lambda: self.gate.admission.share)
+        watch(catalogue.QUEUE_AGE, lambda: self.gate.admission.waited_s)
         watch(catalogue.GUARD_DROPPED, lambda: {(k,): n for k, n in self.guard.dropped.items()})
         resolver = self.endpoint.ways.resolver
         watch(catalogue.DNS_LOOKUPS, lambda: {(k,): n for k, n in resolver.names.counts.items()})

@@ -135,7 +135,10 @@ class SignallingProcess:
             family = socket.AF_INET6 if ":" in one.address else socket.AF_INET
             sock = socket.socket(family, kind, fileno=one.fd)
             if one.transport == "udp":
-                node.listen(UdpTransport(loop, sock, node.endpoint.receive_all), one.advertise)
+                node.listen(
+                    UdpTransport(loop, sock, node.endpoint.receive_all, node.queued_since),
+                    one.advertise,
+                )
             else:
                 stream = self._stream(node, sock, one)
                 await stream.start()

@@ -101,7 +101,8 @@ TROUBLE = (
     ),
     Graph(
         "Guards",
-        "Requests that were not served: known scanners, INVITEs and REGISTERs above their rates.",
+        "Requests that were not served: known scanners, INVITEs and REGISTERs above their rates,"
+        " messages of banned or greedy sources (unread), and 503 because the node was overloaded.",
         "reqps",
         (
             Line("sum(rate(sipcore_scanners_dropped_total{@}[$__rate_interval]))", "scanners"),
@@ -110,6 +111,8 @@ TROUBLE = (
                 'sum(rate(sipcore_registrations_total{@,result="throttled"}[$__rate_interval]))',
                 "REGISTERs",
             ),
+            Line(rate("sipcore_guard_dropped_total", "reason"), "unread: {{reason}}"),
+            Line("sum(rate(sipcore_shed_total{@}[$__rate_interval]))", "overload"),
         ),
     ),
 )

@@ -153,6 +153,10 @@ class Stack:
             self._merged[transaction.merge_key] = transaction
         return transaction
 
+    def has_server(self, key: tuple[str, ...]) -> bool:
+        """Tell whether a server transaction lives under a key of matching.server_key."""
+        return key in self._servers
+
     def open_dialog(self, transaction: Transaction) -> Dialog:
         """Begin the dialog of an accepted INVITE, so that requests within it find its user."""
         return self.dialogs.begin_server(transaction)

@@ -3,11 +3,14 @@
 Read by add_reader rather than a stock transport: it works the same on asyncio and uvloop, and one
 wake-up may take many datagrams. Under load the socket is
 polled every few milliseconds instead, as network cards do: a wake-up a datagram would cost more
-than the datagram.
+than the datagram. Then `queued_since` is told when the oldest of each batch came, or 0 where none
+is left.
 """
 
 import asyncio
 import socket
+import struct
+from collections.abc import Callable
 
 from sipcore.log import logger
 from sipcore.message.flow import Flow
@@ -22,6 +25,9 @@ BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
 BATCH = 64  # what a poll waits for: a wake-up costs as much as several datagrams
 LONGEST_PAUSE_S = 0.02  # between polls: it is added to the time of an answer
 JUDGE_S = 0.1
+SO_TIMESTAMPNS = 35  # socket(7): the kernel's wall time of arrival, which Python has no name for
+TIMESPEC = struct.Struct("@ll")
+NOTE_BYTES = 64
 
 _log = logger(__name__)
 
@@ -32,11 +38,16 @@ class UdpTransport:
     name = "udp"
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receive: ReceiveAll
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        receive: ReceiveAll,
+        queued_since: Callable[[float], None] | None = None,
     ) -> None:
         self._loop = loop
         self._socket = sock
         self._receive = receive
+        self._queued_since = queued_since
         self.address, self.port = sock.getsockname()[:2]
         self.unsent_count = 0
         self._polling: asyncio.TimerHandle | None = None
@@ -45,6 +56,8 @@ class UdpTransport:
         self._count = 0  # datagrams since then
         self._out: list[tuple[bytes, tuple[str, int], Lost | None]] = []
         sock.setblocking(False)
+        if queued_since is not None:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         loop.add_reader(sock, self._readable)
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
@@ -115,9 +128,13 @@ class UdpTransport:
         """Take what has come; False where more may be there."""
         batch: list[tuple[bytes, Flow]] = []
         is_empty = False
-        for _ in range(MOST_AT_ONCE):
+        ages = self._polling is not None and self._queued_since is not None
+        for at in range(MOST_AT_ONCE):
             try:
-                data, source = self._socket.recvfrom(DATAGRAM_BYTES)
+                if ages and at == 0:
+                    data, source = self._receive_oldest()
+                else:
+                    data, source = self._socket.recvfrom(DATAGRAM_BYTES)
             except BlockingIOError:
                 is_empty = True
                 break
@@ -129,6 +146,17 @@ class UdpTransport:
                     self._answer_stun(data, source)
                     continue
                 batch.append((data, Flow("udp", self.address, self.port, source[0], source[1])))
+        if ages and is_empty and self._queued_since is not None:
+            self._queued_since(0.0)
         if batch:
             self._receive(batch)
         return is_empty
+
+    def _receive_oldest(self) -> tuple[bytes, tuple[str, int]]:
+        """Receive the first of a batch, and tell when the kernel had it (SO_TIMESTAMPNS)."""
+        data, notes, _, source = self._socket.recvmsg(DATAGRAM_BYTES, NOTE_BYTES)
+        for level, kind, note in notes:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and self._queued_since:
+                seconds, nanoseconds = TIMESPEC.unpack(note)
+                self._queued_since(seconds + nanoseconds / 1e9)
+        return data, source

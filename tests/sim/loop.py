@@ -43,6 +43,10 @@ class SimLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return 1000.0 + self._jumping.now
 
+    def work(self, seconds: float) -> None:
+        """Let time pass in which nothing else is done."""
+        self._jumping.now += seconds
+
 
 class SimClock:
     """The loop's time, in the shape of sipcore.clock."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Sequence
 
 from sipcore.message.flow import Flow
@@ -75,6 +76,34 @@ def test_under_load_what_gathers_leaves_in_its_order_and_whole(run: Run) -> None
             assert [(await here.heard.get())[0] for _ in sent] == sent
         here.transport.close()
         there.transport.close()
+
+    run(main())
+
+
+def test_under_load_it_is_told_how_long_the_oldest_of_a_batch_waits(run: Run) -> None:
+    async def main() -> None:
+        loop, here = asyncio.get_running_loop(), Peer()
+        told: list[float] = []
+        heard: list[bytes] = []
+
+        def hear(batch: Sequence[tuple[bytes, Flow]]) -> None:
+            heard.extend(data for data, _ in batch)
+
+        busy = UdpTransport(loop, bound(), hear, told.append)
+        began, until = time.time(), loop.time() + 3 * JUDGE_S
+        flow = Flow("udp", here.transport.address, here.transport.port, busy.address, busy.port)
+        here.transport.send(b"hello", flow)
+        await asyncio.sleep(0.01)
+        assert told == [], "not polled yet"
+        while loop.time() < until:
+            for _ in range(MOST_AT_ONCE):
+                here.transport.send(b"message", flow)
+            await asyncio.sleep(0.001)
+        assert 0.0 in told, "the socket was empty at times"
+        assert all(one == 0.0 or began - 1 <= one <= time.time() + 1 for one in told)
+        assert max(told) > began - 1
+        busy.close()
+        here.transport.close()
 
     run(main())
 
