@@ -273,6 +273,12 @@ DNS_LOOKUPS = _counter(
     "questions",
     {"result": ("found", "empty", "failed", "stale")},
 )
+LARGE_REQUESTS = _counter(
+    "sipcore_large_requests",
+    "Requests above 1,300 bytes towards UDP peers: made smaller, sent over TCP, or in fragments",
+    "requests",
+    {"sent": ("shrunk", "tcp", "fragmented")},
+)
 AVOIDED_PLACES = _gauge(
     "sipcore_avoided_places", "Addresses of peers that failed of late and are tried last", "places"
 )

@@ -21,6 +21,7 @@ from sipcore.message.parse import parse, validate
 from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
 from sipcore.transport.base import Transport, ignore
+from sipcore.transport.detours import TcpDetours
 from sipcore.transport.order import Place
 from sipcore.transport.resolve import Resolver
 from sipcore.transport.stream import StreamTransport
@@ -44,6 +45,7 @@ class Endpoint:
         self._stack = stack
         self._metrics = metrics
         self.ways = Ways(ways) if isinstance(ways, Resolver) else ways
+        self.detours = stack.oversize.detours = TcpDetours(self.ways, self._loop.time)
         self.hop_at_once = self.ways.hop_at_once
         self.hop_by = self.ways.hop_by
         self._owner_of = self.ways.owner_of
@@ -282,12 +284,14 @@ class Endpoint:
             if transport is None:
                 return
         data, transaction = out.data, out.transaction
-        lost = ignore if transaction is None else partial(self._lost, transaction)
+        lost = ignore if transaction is None else partial(self._lost, transaction, flow)
         transport.send(data, flow, lost)
         status = int(data[8:11]) if data[:4] == b"SIP/" else 0
         self._metrics.count_message("out", out.method, status)
 
-    def _lost(self, transaction: Transaction) -> None:
+    def _lost(self, transaction: Transaction, flow: Flow) -> None:
+        if transaction.flow is not flow:  # it has gone another way since
+            return
         self._stack.fail(transaction, self._loop.time())
         self.drain()
 

@@ -321,6 +321,8 @@ class Node:
         watch(catalogue.GUARD_DROPPED, lambda: {(k,): n for k, n in self.guard.dropped.items()})
         resolver = self.endpoint.ways.resolver
         watch(catalogue.DNS_LOOKUPS, lambda: {(k,): n for k, n in resolver.names.counts.items()})
+        large = stack.oversize.counts
+        watch(catalogue.LARGE_REQUESTS, lambda: {(k,): n for k, n in large.items()})
         watch(catalogue.AVOIDED_PLACES, lambda: resolver.avoided.count(self._loop.time()))
         watch(catalogue.BANS, lambda: len(self.guard.bans.active(self._loop.time())))
         watch(catalogue.BANNED, lambda: self.guard.bans.count)

@@ -32,7 +32,9 @@ class Dialogs(dict[tuple[str, str], Dialog]):
         if dialog is None:
             if not is_initial:
                 return None  # an answer from nobody in this dialog
-            dialog = Dialog.of_client(transaction.request, response, transaction.flow)
+            detour = transaction.detour
+            flow = transaction.flow if detour is None else detour.flow  # TCP was for one request
+            dialog = Dialog.of_client(transaction.request, response, flow)
             self._begin(dialog, transaction)
         elif response.status >= 200 or not dialog.is_confirmed:
             dialog.learn_target(response)

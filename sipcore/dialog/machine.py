@@ -7,6 +7,7 @@ from typing import Protocol
 from sipcore.dialog import tables
 from sipcore.dialog.events import Event, Send
 from sipcore.dialog.matching import ack_for
+from sipcore.dialog.oversize import DETOUR_S, come_back
 from sipcore.dialog.tables import (
     ACCEPTED,
     CALLING,
@@ -109,6 +110,9 @@ class Machine:
         if not transaction.flow.is_reliable or transaction.state in END_TO_END:
             transaction.interval_s = self._timing.t1_s
             self._set_retry(transaction, now)
+        elif transaction.detour is not None:
+            transaction.interval_s = DETOUR_S
+            self._set_retry(transaction, now)
         self.expect(transaction, now)
 
     def _hand_on(
@@ -131,6 +135,11 @@ class Machine:
         self._out.append(Send(transaction.kept, transaction.flow, method, transaction))
 
     def _resend(self, transaction: Transaction, word: str, now: float) -> None:
+        if transaction.detour is not None and word == RETRY:
+            if transaction.state == PROCEEDING:  # it was heard over TCP, which repeats by itself
+                return
+            come_back(transaction)
+            transaction.interval_s = self._timing.t1_s / 2
         self._send(transaction)
         if word != RETRY:
             self.repeats["in"] += 1

@@ -23,6 +23,7 @@ from sipcore.dialog.events import (
     Within,
 )
 from sipcore.dialog.machine import Machine
+from sipcore.dialog.oversize import LARGE, Oversize
 from sipcore.dialog.tables import (
     ACK,
     CALLING,
@@ -35,6 +36,7 @@ from sipcore.dialog.tables import (
     PRACKED,
     PROCEEDING,
     REQUEST,
+    RETRY,
     S1XX,
     S1XX_RELIABLE,
     S2XX,
@@ -70,6 +72,7 @@ class Stack:
         self._machine = Machine(timing or Timing(), self.out, self)
         self.next_timeout = self._machine.timers.next_at
         self.dialogs = Dialogs()
+        self.oversize = Oversize()
 
     # What came
 
@@ -264,7 +267,8 @@ class Stack:
 
     def fail(self, transaction: Transaction, now: float) -> None:
         """Take note that the transport could not send for a transaction."""
-        self._machine.feed(transaction, ERROR, None, now)
+        word = ERROR if transaction.detour is None else RETRY
+        self._machine.feed(transaction, word, None, now)
 
     def handle_timeout(self, now: float) -> None:
         """Act on every timer due at `now`."""
@@ -363,6 +367,8 @@ class Stack:
 
     def _open_client(self, transaction: Transaction, now: float) -> Transaction:
         transaction.kept = transaction.request.to_bytes()
+        if len(transaction.kept) > LARGE and not transaction.flow.is_reliable:
+            self.oversize.fit(transaction)
         self._clients[transaction.key] = transaction
         method = transaction.method
         self.out.append(Send(transaction.kept, transaction.flow, method, transaction))

@@ -26,6 +26,7 @@ from sipcore.timers import Timer
 
 if TYPE_CHECKING:
     from sipcore.dialog.events import User
+    from sipcore.dialog.oversize import Detour
 
 
 class Timing(Struct, frozen=True):
@@ -49,7 +50,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "ack_key", "cancel_reason", "cancelling", "deadline", "dialogs", "echo", "flow",
+        "ack_key", "cancel_reason", "cancelling", "deadline", "detour", "dialogs", "echo", "flow",
         "interval_s", "kept", "key", "merge_key", "method", "request", "retry", "state", "table",
         "tag", "user",
     )  # fmt: skip
@@ -74,6 +75,7 @@ class Transaction:
         self.cancel_reason: str | None = None
         self.merge_key: tuple[str, ...] | None = None
         self.ack_key: tuple[str, str, int] | None = None
+        self.detour: Detour | None = None  # over TCP, only because the request is large
         self.dialogs: list[Dialog] = []  # those that this INVITE began: one a fork
 
     @property

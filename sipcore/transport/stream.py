@@ -18,6 +18,7 @@ MOST_CONNECTIONS = 20_000
 MOST_STRANGERS = 5_000  # of these, connections that nobody has vouched for yet
 MOST_OF_ONE_SOURCE = 1_000
 MOST_WAITING = 1_000  # messages for one connection that is being opened
+MOST_REACHED = 10_000
 MOST_AT_ONCE = 64  # connections accepted in a row
 BACKLOG = 1024
 CONNECT_S = 8.0
@@ -58,6 +59,7 @@ class StreamTransport:
         self._socket = sock
         self._connections: dict[int, Connection] = {}
         self._by_remote: dict[Remote, Connection] = {}
+        self._reached: dict[tuple[str, int], None] = {}  # who took a connection of ours
         self._of_source: Counter[str] = Counter()
         self._stranger_count = 0
         self._waiting: dict[Remote, list[tuple[bytes, Lost | None]]] = {}
@@ -122,6 +124,10 @@ class StreamTransport:
         """Tell whether a message could go along a flow without a new connection."""
         remote = (flow.remote_address, flow.remote_port, flow.domain)
         return flow.connection in self._connections or remote in self._by_remote
+
+    def has_reached(self, address: str, port: int) -> bool:
+        """Tell whether a peer took the last connection that we opened to it."""
+        return (address, port) in self._reached
 
     def names_of(self, number: int) -> tuple[str, ...]:
         """Return the SIP domains that a connection's peer has proven by its certificate."""
@@ -255,7 +261,10 @@ class StreamTransport:
                 server_hostname=None if tls is None else domain or address,
             )
             self._know(connection)
+            if len(self._reached) < MOST_REACHED:
+                self._reached[address, port] = None
         finally:
             if connection.flow is None:
+                self._reached.pop((address, port), None)
                 self.forget(connection)
         return connection

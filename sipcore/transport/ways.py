@@ -52,6 +52,7 @@ class Ways:
         for transport in self.transports():
             transport.close()
         self._transports = {}
+        self.forget()
         self.resolver.close()
 
     def transports(self) -> list[Transport]:
@@ -60,13 +61,29 @@ class Ways:
 
     async def hops_to(self, uri: Uri) -> list[Hop]:
         """Return the ways to a URI in the order to try them; none where its name leads nowhere."""
-        hops = [self._hop(place) for place in await self.resolver.places(uri)]
+        hops = [self.hop_at(place) for place in await self.resolver.places(uri)]
         return [one for one in hops if one is not None]
 
     def hop_at_once(self, uri: Uri) -> Hop | None:
         """Return the way to a URI that needs no look-up."""
         place = self.resolver.at_once(uri)
-        return None if place is None else self._hop(place)
+        return None if place is None else self.hop_at(place)
+
+    def hop_at(self, place: Place) -> Hop | None:
+        """Return the way to a place; None where we listen on nothing to send there by."""
+        hop = self._hops.get(place)
+        if hop is None:
+            transport = self.transport_to(place)
+            if transport is None:
+                return None
+            local = self._local_address(transport.address, place.address)
+            to = (place.address, place.port)
+            flow = Flow(place.transport, local, transport.port, *to, domain=place.domain)
+            hop = Hop(flow, self._sent_by(flow))
+            if len(self._hops) >= MOST_KEPT:
+                self._hops.clear()
+            self._hops[place] = hop
+        return hop
 
     def hop_by(self, flow: Flow) -> Hop:
         """Return the way back along a flow."""
@@ -101,21 +118,6 @@ class Ways:
             return same[0] if same else None
         source = self._source(place.address)
         return same[0] if source is None else nearest(same, source)
-
-    def _hop(self, place: Place) -> Hop | None:
-        hop = self._hops.get(place)
-        if hop is None:
-            transport = self.transport_to(place)
-            if transport is None:
-                return None
-            local = self._local_address(transport.address, place.address)
-            to = (place.address, place.port)
-            flow = Flow(place.transport, local, transport.port, *to, domain=place.domain)
-            hop = Hop(flow, self._sent_by(flow))
-            if len(self._hops) >= MOST_KEPT:
-                self._hops.clear()
-            self._hops[place] = hop
-        return hop
 
     def _local_address(self, listening: str, remote: str) -> str:
         """Return the address that a peer sees us at: where we listen on all, the kernel chooses."""
