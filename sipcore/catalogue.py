@@ -38,6 +38,11 @@ CAUSES = (
 )
 REGISTRATIONS = ("registered", "removed", "queried", "challenged", "refused", "throttled")
 TRUNK_REGISTERED = ("registered", "removed", "refused", "unanswered")
+EVENT_PACKAGES = ("message-summary", "dialog", "reg", "presence")
+SUBSCRIBES = (
+    *("accepted", "refreshed", "ended", "fetched", "challenged", "wrong", "refused"),
+    "throttled",
+)
 UNREADY = ("starting", "draining", "journal", "media")
 PROCESSES = ("supervisor", "signalling", "web", "media-N")
 
@@ -169,7 +174,25 @@ WRONG_CREDENTIALS = _counter(
     "sipcore_wrong_credentials",
     "Requests signed with a wrong user or password",
     "requests",
-    {"method": ("REGISTER", "INVITE", "MESSAGE")},
+    {"method": ("REGISTER", "INVITE", "MESSAGE", "SUBSCRIBE")},
+)
+SUBSCRIBED = _counter(
+    "sipcore_subscribes",
+    "SUBSCRIBEs that ended, by result",
+    "requests",
+    {"result": SUBSCRIBES},
+)
+SUBSCRIPTIONS = _gauge(
+    "sipcore_subscriptions",
+    "Subscriptions now, by event package",
+    "subscriptions",
+    {"package": EVENT_PACKAGES},
+)
+NOTIFIED = _counter(
+    "sipcore_notifies",
+    "NOTIFYs that ended: told (2xx), unheard (no answer for 32 s), refused",
+    "requests",
+    {"result": ("told", "unheard", "refused")},
 )
 
 # Carriers

@@ -87,6 +87,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     invites_per_s: Count = 3000
     registers_per_s: Count = 30000
     contacts_per_extension: Count = 5
+    subscribes_per_s: Count = 1000
+    subscriptions: Count = 20_000
+    subscriptions_per_extension: Count = 200
     drain_s: Annotated[int, Meta(ge=0)] = 30
 
 

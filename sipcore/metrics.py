@@ -76,6 +76,8 @@ class Metrics:
         self._trunk_registrations = self._counter(catalogue.TRUNK_REGISTRATIONS)
         self._health_checks = self._counter(catalogue.HEALTH_CHECKS)
         self.carrier_demotions = self._counter(catalogue.CARRIER_DEMOTIONS)[()]
+        self._subscribes = self._counter(catalogue.SUBSCRIBED)
+        self._notifies = self._counter(catalogue.NOTIFIED)
         self._bad_messages = self._counter(catalogue.BAD_MESSAGES)
         self._wrong_credentials = self._counter(catalogue.WRONG_CREDENTIALS)
         self.silences = self._counter(catalogue.SILENCES)[()]
@@ -143,8 +145,16 @@ class Metrics:
         """Count an OPTIONS of ours that was answered, or was not."""
         self._health_checks["alive" if is_alive else "dead",].inc()
 
+    def count_subscribe(self, result: str) -> None:
+        """Count a SUBSCRIBE by one of catalogue.SUBSCRIBES."""
+        self._subscribes[result,].inc()
+
+    def count_notify(self, result: str) -> None:
+        """Count a NOTIFY that ended: "told", "unheard" or "refused"."""
+        self._notifies[result,].inc()
+
     def count_wrong_credentials(self, method: str) -> None:
-        """Count a REGISTER or INVITE that was signed, but wrongly."""
+        """Count a request that was signed, but wrongly."""
         self._wrong_credentials[method,].inc()
 
     def count_bad_message(self, reason: str) -> None:

@@ -18,11 +18,16 @@ from sipcore.call.admission import STEP_S
 from sipcore.call.desk import Desk, Journal, Settings, Tools
 from sipcore.call.front import Front, drain, end_all
 from sipcore.call.gate import Gate
+from sipcore.call.mailboxes import Mailboxes
+from sipcore.call.packages import CONTACTS, MAILBOX, DialogInfo, MessageSummary, Presence, Reg
 from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.registrations import Needs, SecretOf
 from sipcore.call.sign_in import SignIn
+from sipcore.call.subscribe import Admission
 from sipcore.call.trunks import Trunks
+from sipcore.call.watchers import Limits as WatchLimits
+from sipcore.call.watchers import Watchers
 from sipcore.cdr.entry import Alive
 from sipcore.cdr.recovery import Recovery
 from sipcore.clock import Clock
@@ -139,8 +144,25 @@ class Node:
         self.endpoint.on_arrival = self.front.arrive
         self.gate = self._make_gate()
         self.endpoint.sift = self.gate.sift
+        self.mailboxes = Mailboxes()
+        self.front.watchers = self.watchers = self._make_watchers()
         self._periods = Periods(loop)
         self._observe()
+
+    def _make_watchers(self) -> Watchers:
+        packages = (
+            MessageSummary(self.mailboxes),
+            DialogInfo(),
+            Reg(self.registrar, self.parts.clock),
+            Presence(self.registrar),
+        )
+        mine, now = self.config.limits, self._loop.time
+        admission = Admission(lambda: self.book, self.sign_in, packages, now, mine.subscribes_per_s)
+        limits = WatchLimits(mine.subscriptions, mine.subscriptions_per_extension)
+        watchers = Watchers(self.desk, admission, limits)
+        self.registrar.on_change = lambda owner: watchers.changed(owner, CONTACTS)
+        self.mailboxes.on_change = lambda line: watchers.changed(line, MAILBOX)
+        return watchers
 
     def _make_guard(self) -> Guard:
         mine = self.config.guard
@@ -189,6 +211,7 @@ class Node:
         """Start what comes round regularly, and register with carriers."""
         self.trunks.follow(self.book)
         self._periods.every(SWEEP_S, self.registrar.sweep)
+        self._periods.every(SWEEP_S, self.watchers.sweep)
         self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
         self._periods.every(STEP_S, lambda: None, self._judge_lag)
@@ -218,6 +241,7 @@ class Node:
         """Take no new calls; end those that have not ended after `drain_s`."""
         self.trunks.leave()
         await drain(self.front, self.desk, drain_s, RETRY_AFTER_S)
+        self.watchers.stop()
         await self._settle()
 
     async def end(self) -> None:
@@ -225,6 +249,7 @@ class Node:
         self.front.retry_after_s = RETRY_AFTER_S
         self.trunks.leave()
         await end_all(self.desk, "the node stops")
+        self.watchers.stop()
         await self._settle()
 
     async def _settle(self) -> None:
@@ -237,6 +262,7 @@ class Node:
     def close(self) -> None:
         """Let go of sockets and timers. Calls are over by now."""
         self._periods.close()
+        self.watchers.close()
         self.trunks.close()
         self.endpoint.close()
         for task in self._tasks:
@@ -309,6 +335,7 @@ class Node:
         watch(catalogue.BINDINGS, lambda: len(self.registrar))
         watch(catalogue.CARRIERS, self._carriers_by_state)
         watch(catalogue.TRUNKS_DOWN, lambda: self.trunks.trunks_down)
+        watch(catalogue.SUBSCRIPTIONS, self.watchers.by_package)
         watch(catalogue.STORE_FAULT, lambda: self.parts.bindings.fault is not None)
         watch(catalogue.TRANSACTIONS, stack.count)
         watch(catalogue.DIALOGS, lambda: len(stack.dialogs))

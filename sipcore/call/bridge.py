@@ -14,6 +14,7 @@ from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
+from sipcore.call.lamp import Line, begin, dialog_of, show
 from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg, Side
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
@@ -26,6 +27,7 @@ from sipcore.media.session import LegStatistics, MediaSession
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
+from sipcore.message.notify import DialogState
 from sipcore.message.reason import q850_in
 from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
 from sipcore.policy.concurrency import Slot
@@ -62,6 +64,8 @@ class Call:
         self.given: Part | None = None  # its record, where another call goes on with it
         self.state = "setup"
         self.is_emergency = False
+        self.is_over = False
+        self.lines: tuple[Line, ...] = ()  # extensions whose busy lamps show the call
         desk.enter(self)
 
     @property
@@ -88,6 +92,7 @@ class Call:
         if self.draft.ringing_at is None:
             self._count_setup()
             self.state = "ringing"
+            show(self)
         self.draft.ring()
         self.a.progress(status, sdp)
 
@@ -148,6 +153,10 @@ class Call:
         """Return the id of the record that a leg's journal lines belong to."""
         return of_leg(self.parts, leg).draft.id if self.parts else self.id
 
+    def dialog_of(self, line: Line) -> DialogState | None:
+        """Return what the busy lamp of an extension shows of the call."""
+        return dialog_of(self, line)
+
     def attach(self, media: MediaSession) -> None:
         self._media = media
 
@@ -160,6 +169,7 @@ class Call:
         if self.draft.ringing_at is None:
             self._count_setup()
         self.state = "answered"
+        show(self)
 
 
 async def bridge(call: Call) -> None:
@@ -173,6 +183,8 @@ async def bridge(call: Call) -> None:
                 end = await _run(call, held)
             finally:
                 _end_legs(call, end)
+                call.is_over = True
+                show(call)
             call.settle()
             if "b" in call.sides or call.given is not None:
                 figures = await call.media.finish()
@@ -199,6 +211,7 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     if isinstance(verdict, Refuse):
         return refused(verdict)
     call.is_emergency = verdict.is_emergency
+    begin(call, verdict)
     if not verdict.is_emergency:
         if len(desk.calls) > desk.settings.most_calls:
             return failed(503, "too many calls", q850=42)

@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sipcore.call.inbox import Inbox
+from sipcore.call.lamp import Line, Watch
 from sipcore.call.leg import Item
 from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Entry
@@ -15,6 +16,7 @@ from sipcore.endpoint import Endpoint
 from sipcore.ids import Ids
 from sipcore.media.pool import MediaPool
 from sipcore.message.flow import Hop
+from sipcore.message.notify import DialogState
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book
 from sipcore.policy.concurrency import Slots
@@ -70,6 +72,10 @@ class LiveCall(Protocol):
     id: str
     state: str
 
+    def dialog_of(self, line: Line) -> DialogState | None:
+        """Return what the busy lamp of an extension shows of the call."""
+        ...
+
     @property
     def is_answered(self) -> bool: ...
 
@@ -111,6 +117,7 @@ class Desk:
         self.settings = tools.settings
         self.slots = Slots()
         self.calls: dict[str, LiveCall] = {}
+        self.watched: Mapping[Line, Watch] = {}
         self.is_idle = asyncio.Event()
         self.is_idle.set()
 

@@ -16,6 +16,7 @@ from sipcore.call.identity import asserted, number_in
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
+from sipcore.call.watchers import Watchers
 from sipcore.call.wish import EXTENSIONS
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
@@ -57,6 +58,7 @@ class Front:
         invites, registers = rates_per_s
         self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
         self._registers = TokenBucket(registers, max(1.0, registers * BURST_S))
+        self.watchers: Watchers | None = None
         self.retry_after_s: int | None = None  # while the node drains: no new calls
 
     def arrive(self, request: Request, flow: Flow) -> None:
@@ -75,6 +77,8 @@ class Front:
             self._options(request, flow)
         elif request.method == "MESSAGE":
             self._message(request, flow)
+        elif request.method == "SUBSCRIBE" and self.watchers is not None:
+            self._subscribe(request, flow)
         else:
             self._invite(request, flow)
 
@@ -85,7 +89,7 @@ class Front:
             return 501, {"Allow": [ALLOW]}
         if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
             return 481, None  # they live in a dialog, and this one is in none
-        if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER"):
+        if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"):
             return 405, {"Allow": [ALLOW]}
         scheme = Uri.parse(request.uri).scheme
         if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
@@ -125,6 +129,13 @@ class Front:
         metrics.count_registration(verdict.result)
         transaction = endpoint.accept(request, flow)
         endpoint.respond(transaction, verdict.status, verdict.headers)
+
+    def _subscribe(self, request: Request, flow: Flow) -> None:
+        if self.retry_after_s is not None:
+            headers: Headers = {"Retry-After": [str(self.retry_after_s)]}
+            self._desk.endpoint.reply_statelessly(request, flow, 503, headers)
+        elif self.watchers is not None:
+            self.watchers.arrive(request, flow)
 
     def _invite(self, request: Request, flow: Flow) -> None:
         desk = self._desk

@@ -33,7 +33,7 @@ Item = tuple["Leg", Told] | MediaEvent | Ending | Deed  # what a call's inbox ho
 Notify = Callable[["Leg", Told], None]
 Party = Source | Target | None
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER, SUBSCRIBE"
 SDP = "application/sdp"
 REFRESHING = frozenset({"INVITE", "NOTIFY"})  # requests that tell our Contact (RFC 3261, 6665)
 
@@ -88,17 +88,7 @@ class Leg:
             self._late_reply(event)
 
     def _hop(self, dialog: Dialog) -> Hop:
-        """Return the way for the next request within a dialog.
-
-        Along the route set or to the peer's Contact (RFC 3261 12.2.1.1); back along the flow on a
-        stream, to a Contact that cannot be reached from here (a private address behind NAT), and
-        to a name that has no address.
-        """
-        flow = dialog.flow
-        uri = Uri.parse(dialog.next_hop())
-        if not dialog.route_set and (flow.is_reliable or is_behind_nat(uri, flow)):
-            return self.endpoint.hop_by(flow)
-        return self.endpoint.hop_at_once(uri) or self.endpoint.hop_by(flow)
+        return hop_within(self.endpoint, dialog)
 
     def request(
         self,
@@ -181,6 +171,20 @@ class Leg:
         self.endpoint.ack(dialog, response.cseq.number, hop)
         self.endpoint.request(dialog.request("BYE"), hop, None)
         self.endpoint.end(dialog)
+
+
+def hop_within(endpoint: Endpoint, dialog: Dialog) -> Hop:
+    """Return the way for the next request within a dialog.
+
+    Along the route set or to the peer's Contact (RFC 3261 12.2.1.1); back along the flow on a
+    stream, to a Contact that cannot be reached from here (a private address behind NAT), and
+    to a name that has no address.
+    """
+    flow = dialog.flow
+    uri = Uri.parse(dialog.next_hop())
+    if not dialog.route_set and (flow.is_reliable or is_behind_nat(uri, flow)):
+        return endpoint.hop_by(flow)
+    return endpoint.hop_at_once(uri) or endpoint.hop_by(flow)
 
 
 def _nobody(leg: Leg, event: Told) -> None:

@@ -15,6 +15,7 @@ from sipcore.call.ending import Ending, failed, hung_up
 from sipcore.call.exchange import OVER
 from sipcore.call.hunt import Won
 from sipcore.call.keep import keep
+from sipcore.call.lamp import move
 from sipcore.call.leg import Act, Deed, Leg
 from sipcore.call.onward import Onward
 from sipcore.call.part import Part
@@ -164,6 +165,7 @@ class Transfer:
             part.leave(call.parts, leg, end)
         newcomer.join(self.side, call, call.notify)
         call.sides[self.side] = newcomer
+        move(call)
         for slot in slots:
             call.held.enter_context(slot)
         self.leave_trunk(call.slots)

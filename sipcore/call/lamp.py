@@ -1,0 +1,95 @@
+"""What of a call an extension's busy lamp shows: its state, its direction, who is there.
+
+A call tells its changes to those who watch; with nobody there that costs a look-up a party.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from sipcore.call.leg import CallerLeg, Party
+from sipcore.message.notify import DialogState
+from sipcore.policy.attempt import ExtensionTarget, Permit, Source
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+Line = tuple[str, str]  # customer, extension
+
+STATES = {"setup": "trying", "ringing": "early", "answered": "confirmed"}
+
+
+class Watch(Protocol):
+    """Who is told of a line's calls."""
+
+    def see(self, call: "Call") -> None: ...
+
+
+def begin(call: "Call", permit: Permit) -> None:
+    """Note which extensions a call concerns, the caller's and all that may ring, and tell them."""
+    mine = line_of(call.attempt.source)
+    rung = [line_of(target) for group in permit.targets for target in group]
+    call.lines = tuple(line for line in (mine, *rung) if line is not None)
+    show(call)
+
+
+def show(call: "Call") -> None:
+    """Tell that a call has changed."""
+    watched = call.desk.watched
+    for line in call.lines:
+        if (watch := watched.get(line)) is not None:
+            watch.see(call)
+
+
+def move(call: "Call") -> None:
+    """Tell that others are in a call than before."""
+    joined = (line_of(leg.party) for leg in call.sides.values())
+    call.lines = tuple(dict.fromkeys([*call.lines, *(line for line in joined if line)]))
+    show(call)
+
+
+def dialog_of(call: "Call", line: Line) -> DialogState | None:
+    """Return what an extension's lamp shows of a call; None where it shows nothing.
+
+    The other party is named where it is an extension of the same customer.
+    """
+    if call.is_over or line not in call.lines:
+        return None
+    if call.is_answered:
+        return _in_talk(call, line)
+    state, caller = STATES[call.state], line_of(call.attempt.source)
+    if line == caller:
+        rung = call.lines[1:]
+        return _told(call, line, (state, "initiator"), rung[0] if len(rung) == 1 else None)
+    return None if state == "trying" else _told(call, line, (state, "recipient"), caller)
+
+
+def _in_talk(call: "Call", line: Line) -> DialogState | None:
+    for leg in call.sides.values():
+        if line_of(leg.party) == line:
+            direction = "initiator" if isinstance(leg, CallerLeg) else "recipient"
+            others = [line_of(one.party) for one in call.sides.values() if one is not leg]
+            return _told(call, line, ("confirmed", direction), others[0] if others else None)
+    return None  # another one has answered, or was given the call
+
+
+def _told(
+    call: "Call", line: Line, state_and_direction: tuple[str, str], other: Line | None
+) -> DialogState:
+    if other is None or other[0] != line[0]:
+        return DialogState(call.id, *state_and_direction)
+    extension = call.book.extension(*other)
+    uri = aor_of(call.book.customers[other[0]].domain, other[1])
+    return DialogState(call.id, *state_and_direction, uri, extension.name if extension else "")
+
+
+def line_of(party: Party) -> Line | None:
+    """Return the extension that a party of a call is."""
+    if isinstance(party, ExtensionTarget):
+        return party.customer, party.number
+    if isinstance(party, Source) and party.kind == "extension":
+        return party.customer, party.id
+    return None
+
+
+def aor_of(domain: str, number: str) -> str:
+    """Return the address of record of an extension."""
+    return f"sip:{number}@{domain}"
