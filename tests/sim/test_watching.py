@@ -533,3 +533,29 @@ def test_a_target_that_is_gone_is_not_found_any_more(tmp_path: Path) -> None:
             await _is_left_alone(here)
 
     simulate(main())
+
+
+def test_lamps_follow_a_call_that_is_transferred(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            lamps = [await _lamp(here, number) for number in ("8001", "8002", "8003")]
+            front = await here.desk_phone()
+            await here.desk_phone("8002", "workshop-8002")
+            await here.desk_phone("8003", "laptop-8003")
+            talk = front.call("8003")
+            await talk.answered.wait()
+            await here.pass_time(2)
+            talk.request("REFER", headers={"Refer-To": ["<sip:8002@acme.example>"]})
+            await here.pass_time(3)
+            talk.hang_up()
+            await here.pass_time(3)
+            assert [lamp.shown() for lamp in lamps] == [
+                [("terminated", "initiator", "sip:8003@acme.example")],
+                [("confirmed", "recipient", "sip:8003@acme.example")],
+                [("confirmed", "recipient", "sip:8002@acme.example")],
+            ]
+            await here.node.end()
+            await here.pass_time(3)
+            assert here.node.watchers.by_package()["dialog",] == 0
+
+    simulate(main())
