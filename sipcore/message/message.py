@@ -54,6 +54,20 @@ class Message:
         """Return the addresses of Contact, Route, Record-Route, P-Asserted-Identity and so on."""
         return [parse_address(value) for value in self.values(name)]
 
+    def read(self) -> None:
+        """Read in one go what every message must have. Raises BadMessage for what is not there."""
+        headers = self.headers
+        try:
+            call_id, via = headers["Call-ID"][0], headers["Via"][0]
+            from_, to, cseq = headers["From"][0], headers["To"][0], headers["CSeq"][0]
+        except KeyError as missing:
+            raise BadMessage(f"{missing.args[0]} is missing") from None
+        if not call_id:
+            raise BadMessage("Call-ID is empty")
+        self._via = parse_via(split_commas(via)[0] if "," in via else via)
+        self._from, self._to = parse_address(from_), parse_address(to)
+        self._cseq = parse_cseq(cseq)
+
     @property
     def call_id(self) -> str:
         return self._required("Call-ID")
