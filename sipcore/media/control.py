@@ -19,7 +19,7 @@ Side = Literal["a", "b"]
 Mode = Literal["buffer", "pass"]
 
 MAX_FRAME = 16 << 20
-GAP_S = 0.01  # between writes under load
+GAP_S = 0.02  # between writes under load, as the SIP socket is polled
 
 
 class Stream(Struct, frozen=True, array_like=True):
