@@ -62,6 +62,9 @@ class Sip(Struct, frozen=True, forbid_unknown_fields=True):
     path: Literal["any", "supported"] = "any"
     service_route: tuple[Annotated[str, Meta(pattern=r"^<sips?:[^<>\s,]+>$")], ...] = ()
     local_networks: tuple[str, ...] = ()
+    reliable: Literal["off", "supported", "required"] = "supported"
+    session_expires_s: Annotated[int, Meta(ge=0, le=86400)] = 1800
+    min_se_s: Annotated[int, Meta(ge=90, le=86400)] = 90
 
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +163,8 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("media.jitter_ms: least is above greatest - at `$.media.jitter_ms`")
     if not config.listen:
         faults.append("no address to listen on - at `$.listen`")
+    if 0 < config.sip.session_expires_s < config.sip.min_se_s:
+        faults.append("sip.session_expires_s is below sip.min_se_s - at `$.sip.session_expires_s`")
     if not config.sip.digest:
         faults.append("no digest algorithm - at `$.sip.digest`")
     faults += [fault for at, one in enumerate(config.listen) for fault in _of_listen(one, at)]

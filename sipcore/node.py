@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sipcore import catalogue, log
 from sipcore.call.admission import STEP_S
-from sipcore.call.desk import Desk, Journal, Settings, Tools
+from sipcore.call.desk import Desk, Journal, Settings, Tools, callee_headers
 from sipcore.call.front import Front, drain, end_all
 from sipcore.call.gate import Gate
 from sipcore.call.mailboxes import Mailboxes
@@ -32,6 +32,7 @@ from sipcore.cdr.entry import Alive
 from sipcore.cdr.recovery import Recovery
 from sipcore.clock import Clock
 from sipcore.config import Config
+from sipcore.dialog.refresh import Rules
 from sipcore.dialog.stack import Stack
 from sipcore.endpoint import Endpoint
 from sipcore.ids import Ids
@@ -122,10 +123,14 @@ class Node:
         )
         self.registrar.service_route = config.sip.service_route
         self.registrar.is_path_strict = config.sip.path == "supported"
+        rules = Rules(config.sip.session_expires_s, config.sip.min_se_s)
         settings = Settings(
             node=config.node.name,
             most_calls=config.limits.calls,
             silence_s=config.media.silence_s,
+            refresh=rules,
+            is_reliable=config.sip.reliable != "off",
+            told_callees=callee_headers(rules, config.sip.reliable),
         )
         self._tasks: set[asyncio.Task[None]] = set()
         needs = Needs(self.endpoint, parts.metrics, parts.ids, parts.secret_of, self._start)

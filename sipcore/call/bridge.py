@@ -9,13 +9,15 @@ from contextlib import ExitStack
 
 from msgspec import structs
 
+from sipcore.call.callee import CalleeLeg
 from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
+from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, begin, dialog_of, show
-from sipcore.call.leg import ALLOW, CalleeLeg, CallerLeg, Leg, Side
+from sipcore.call.leg import ALLOW, CallerLeg, Leg, Side
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
 from sipcore.cdr.entry import Answered, Ended
@@ -57,6 +59,7 @@ class Call:
         self.max_forwards = 70 if forwards is None else forwards
         self.is_delayed = not request.body
         self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
+        self.a.rules, self.a.is_reliable = desk.settings.refresh, desk.settings.is_reliable
         self.a.party, self.a.owner = attempt.source, self
         self.sides: dict[Side, Leg] = {"a": self.a}
         self.talking: Talk | None = None
@@ -273,12 +276,18 @@ async def _keep_recording(call: Call) -> None:
 
 async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     """Answer the caller once the journal has the answer on disk; then talk."""
-    desk, leg, response = call.desk, won.leg, won.response
+    desk, leg, sdp = call.desk, won.leg, won.sdp
     call.sides["b"] = leg
     try:
-        told = call.media.answer("b", response.body, leg.source)
+        if call.a.is_agreed:
+            told = b""
+            call.media.learn("b", sdp, leg.source)
+        else:
+            told = call.media.answer("b", sdp, leg.source)
     except (BadMessage, MediaError) as fault:
         return failed(488, f"{leg.who} answered with an SDP that cannot be used: {fault}")
+    if call.a.owes_prack and (over := await until_acknowledged(call, leg)) is not None:
+        return over
     call.note_answer()
     cdr, legs = call.draft.answer(is_recorded), (keep(call.a), keep(leg))
     desk.journal.append(Answered(cdr, legs, call.media.rows()))
@@ -292,7 +301,7 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     if (gave_up := call.gave_up()) is not None:
         call.draft.unanswer()
         return gave_up
-    call.a.awaits_ack = call.is_delayed
+    call.a.awaits_ack = bool(told) and call.is_delayed
     call.a.answer(told)
     if call.draft.recording and call.draft.answered_at is not None:
         call.media.record(call.draft.recording, call.draft.answered_at)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sipcore.call.inbox import Inbox
 from sipcore.call.lamp import Line, Watch
@@ -12,10 +12,14 @@ from sipcore.call.leg import Item
 from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Entry
 from sipcore.clock import Clock
+from sipcore.dialog.refresh import TAG as TIMER
+from sipcore.dialog.refresh import Rules
+from sipcore.dialog.reliable import TAG as RELIABLE
 from sipcore.endpoint import Endpoint
 from sipcore.ids import Ids
 from sipcore.media.pool import MediaPool
 from sipcore.message.flow import Hop
+from sipcore.message.message import Headers
 from sipcore.message.notify import DialogState
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book
@@ -64,6 +68,21 @@ class Settings(Struct, frozen=True):
     outside_ring_s: float = 180.0  # timer C (RFC 3261 16.6)
     carrier_silence_s: float = 4.0  # service.md section 1: then the next carrier is tried
     silence_s: float = 60.0
+    refresh: Rules = Rules()
+    is_reliable: bool = True  # 18x are acknowledged where a peer can (RFC 3262)
+    told_callees: Headers = field(default_factory=lambda: callee_headers(Rules(), "supported"))
+
+
+def callee_headers(rules: Rules, reliable: str) -> Headers:
+    """Return what every INVITE of ours says of 100rel ("off", "supported", "required") and timers.
+
+    They are the same lists for all calls, and must not be changed.
+    """
+    tags = [] if reliable == "off" else [RELIABLE]
+    headers = {"Supported": [", ".join([*tags, TIMER])], **rules.ask()}
+    if reliable == "required":
+        headers["Require"] = [RELIABLE]
+    return headers
 
 
 class LiveCall(Protocol):

@@ -1,14 +1,18 @@
-"""A re-INVITE carried from one leg to the other: one at a time, in every order of events.
+"""An offer carried from one leg to the other: one at a time, in every order of events.
 
 RFC 3261 14: 491 for an offer that meets another one open, 500 for one that comes before the last
-is answered. An INVITE without SDP asks the other leg for the offer (RFC 3264 via RFC 3725).
+is answered. An INVITE without SDP asks the other leg for the offer (RFC 3264 via RFC 3725). An
+UPDATE goes on as UPDATE where the other leg allows it, else as re-INVITE (RFC 3311).
 """
 
 from sipcore.call.leg import SDP, Leg
 from sipcore.dialog.events import Acked, Reply, Within
 from sipcore.dialog.negotiation import (
+    CONCLUDE,
     FAIL,
+    FREE,
     RECEIVE_ANSWER,
+    RECEIVE_INVITE,
     RECEIVE_OFFER,
     SEND_ANSWER,
     SEND_OFFER,
@@ -20,6 +24,7 @@ from sipcore.media.session import MediaSession
 from sipcore.message.message import Response
 
 OVER = frozenset({408, 481})  # answers that end the dialog they come in (RFC 3261 12.2.1.2)
+UPDATE_S = 25.0  # an UPDATE must be answered before its timer F; its re-INVITE may ring for ever
 
 
 # Failures that mean the same on the other leg, and need no header fields to be understood.
@@ -32,49 +37,86 @@ def passable(status: int, instead: int) -> int:
 
 
 class Exchange:
-    """Holds the re-INVITE that is open in a call, if one is."""
+    """Holds the offer that is open in a call, if one is. `give_up_at`: when it is given up."""
 
     def __init__(self, media: MediaSession, ids: Ids) -> None:
         self._media = media
         self._ids = ids
         self._asker: Leg | None = None
         self._other: Leg | None = None
-        self._asked: Transaction | None = None  # the INVITE that came
-        self._passed: Transaction | None = None  # the INVITE that we sent on
+        self._asked: Transaction | None = None  # the request that came
+        self._passed: Transaction | None = None  # the request that we sent on
+        self._offer = b""
         self._is_delayed = False
         self._unacked: Response | None = None  # the other's 2xx, waiting for the asker's ACK
+        self.give_up_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._asked is not None
 
     async def begin(self, asker: Leg, other: Leg, event: Within) -> None:
-        """Take a re-INVITE from `asker` and pass it on to `other`."""
-        refusal = asker.negotiation.refusal() or other.negotiation.refusal()
-        if refusal is None and self._asked is not None:
-            refusal = 500 if asker is self._asker else 491
-        if refusal is not None:
-            wait_s = str(int(self._ids.fraction() * 10))
-            headers = {"Retry-After": [wait_s]} if refusal == 500 else None
-            asker.endpoint.respond(event.transaction, refusal, headers)
+        """Take a re-INVITE, or an UPDATE with an offer, from `asker` and pass it on to `other`."""
+        request, transaction = event.request, event.transaction
+        if asker.refuses_timer(event) or self._refuses(asker, other, event):
             return
-        request = event.request
         offer = b""
         if request.body:
             if request.content_type != SDP:
-                asker.endpoint.respond(event.transaction, 415, {"Accept": [SDP]})
+                asker.endpoint.respond(transaction, 415, {"Accept": [SDP]})
+                return
+            if self._media.is_same(asker.side, request.body) and self._repeated(asker, event):
                 return
             try:
                 offer = await self._media.offer(asker.side, request.body, asker.source)
-            except BadMessage:
-                asker.endpoint.respond(event.transaction, 400)
-                return
-            except MediaError:
+            except (BadMessage, MediaError) as fault:
                 self._media.withdraw()
-                asker.endpoint.respond(event.transaction, 488)
+                asker.endpoint.respond(transaction, 400 if isinstance(fault, BadMessage) else 488)
                 return
-        self._asker, self._other, self._asked = asker, other, event.transaction
-        self._is_delayed = not offer
+        asker.learn(request)
+        self._asker, self._other, self._asked = asker, other, transaction
+        self._is_delayed, self._offer = not offer, offer
+        if transaction.is_invite:
+            asker.negotiation.step(RECEIVE_INVITE)
         if offer:
             asker.negotiation.step(RECEIVE_OFFER)
-            other.negotiation.step(SEND_OFFER)
-        self._passed = other.request("INVITE", {"Content-Type": [SDP]} if offer else None, offer)
+        self._pass_on(request.method)
+
+    def _refuses(self, asker: Leg, other: Leg, event: Within) -> bool:
+        method = event.request.method
+        status = asker.negotiation.refusal(method)
+        if status is None and self._is_busy(other, method):
+            status = 500 if asker is self._asker else 491
+        if status is None:
+            return False
+        wait_s = str(int(self._ids.fraction() * 10))
+        headers = {"Retry-After": [wait_s]} if status == 500 else None
+        asker.endpoint.respond(event.transaction, status, headers)
+        return True
+
+    def _is_busy(self, other: Leg, method: str) -> bool:
+        if self._asked is not None or other.negotiation.refusal(method) is not None:
+            return True
+        return other.negotiation.inviting != FREE and not other.allows("UPDATE")
+
+    def _repeated(self, asker: Leg, event: Within) -> bool:
+        """Answer what the asker has said before: it refreshes its session (RFC 4028 7.4)."""
+        try:
+            answer = self._media.answer_here(asker.side, event.request.body, asker.source)
+        except (BadMessage, MediaError):
+            return False
+        asker.learn(event.request)
+        if event.transaction.is_invite:
+            asker.negotiation.step(RECEIVE_INVITE)
+        asker.accept(event.transaction, answer)
+        return True
+
+    def _pass_on(self, method: str) -> None:
+        assert self._other is not None
+        if method == "UPDATE" and not self._other.allows("UPDATE"):
+            method = "INVITE"
+            self.give_up_at = self._other.endpoint.now + UPDATE_S
+        self._passed = self._other.request(method, None, self._offer)
 
     @property
     def is_free(self) -> bool:
@@ -88,28 +130,45 @@ class Exchange:
     async def reply(self, event: Reply) -> bool:
         """Take the other leg's answer. False when it ends that leg."""
         asker, other, asked = self._asker, self._other, self._asked
-        response = event.response
+        response, is_invite = event.response, event.transaction.is_invite
         if response.status < 200 or asker is None or other is None or asked is None:
             return True
+        if is_invite:
+            other.negotiation.step(CONCLUDE)
         if response.status >= 300:
-            self._fail(passable(response.status, 488))
-            return response.status not in OVER
+            return self._refused(other, event)
+        other.renewed(response)
         try:
             told = await self._take(other, response)
         except (BadMessage, MediaError):
-            other.ack(response)
+            if is_invite:
+                other.ack(response)
             self._fail(488)
             return True
         if self._is_delayed:
             self._unacked = response
             asker.awaits_ack = True
+            asker.negotiation.step(SEND_OFFER)
         else:
-            other.ack(response)
+            if is_invite:
+                other.ack(response)
             other.negotiation.step(RECEIVE_ANSWER)
             asker.negotiation.step(SEND_ANSWER)
             self._forget()
         asker.accept(asked, told)
         return True
+
+    def _refused(self, other: Leg, event: Reply) -> bool:
+        status = event.response.status
+        is_again = other.timer is not None and other.timer.heed(event.response)
+        if status in (405, 501) and event.transaction.method == "UPDATE":
+            other.allow, is_again = None, True  # it said that it could
+        if is_again:
+            other.negotiation.step(FAIL)
+            self._pass_on(event.transaction.method)
+            return True
+        self._fail(passable(status, 488))
+        return status not in OVER
 
     async def _take(self, other: Leg, response: Response) -> bytes:
         if self._is_delayed:
@@ -131,9 +190,16 @@ class Exchange:
                 answer = self._media.answer(asker.side, event.request.body, asker.source)
         except (BadMessage, MediaError):
             self._media.withdraw()
+        if not asker.negotiation.step(RECEIVE_ANSWER if answer else FAIL):
+            asker.negotiation.step(FAIL)
         other.ack(self._unacked, answer)
         asker.awaits_ack = False
         self._forget()
+
+    def give_up(self) -> None:
+        """The other leg rings for ever at what must be answered now."""
+        self.give_up_at = None
+        self.cancel()  # the 487 comes back by reply()
 
     def cancel(self) -> None:
         """The asker has cancelled its re-INVITE: so do we; the 487 comes back by reply()."""
@@ -150,14 +216,19 @@ class Exchange:
         self._fail(487)
 
     def _fail(self, status: int) -> None:
-        assert self._asker is not None
-        assert self._other is not None
-        assert self._asked is not None
+        asker, other, asked = self._asker, self._other, self._asked
+        if asker is None or other is None or asked is None:
+            return
         self._media.withdraw()
-        self._asker.endpoint.respond(self._asked, status)
-        self._asker.negotiation.step(FAIL)
-        self._other.negotiation.step(FAIL)
+        if status == 487 and not asked.is_invite:
+            status = 504
+        asker.endpoint.respond(asked, status)
+        if asked.is_invite:
+            asker.negotiation.step(CONCLUDE)
+        asker.negotiation.step(FAIL)
+        other.negotiation.step(FAIL)
         self._forget()
 
     def _forget(self) -> None:
         self._asker = self._other = self._asked = self._passed = self._unacked = None
+        self.give_up_at = None

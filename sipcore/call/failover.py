@@ -12,8 +12,8 @@ from sipcore.message.reason import OF_THE_CALLEE, q850_in
 from sipcore.message.values import parse_number
 
 if TYPE_CHECKING:
+    from sipcore.call.callee import CalleeLeg
     from sipcore.call.hunt import Caller, Group
-    from sipcore.call.leg import CalleeLeg
     from sipcore.message.message import Request
 
 

@@ -18,6 +18,9 @@ from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
 from sipcore.call.watchers import Watchers
 from sipcore.call.wish import EXTENSIONS
+from sipcore.dialog.refresh import TAG as TIMER
+from sipcore.dialog.refresh import is_too_short
+from sipcore.dialog.reliable import TAG as RELIABLE
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
@@ -32,7 +35,10 @@ SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
 END_S = 3.0  # a call that is told to end takes a journal line and the media's figures
 BURST_S = 0.5  # how much of a second's rate may come at once
 
-UNDERSTOOD = {"REGISTER": EXTENSIONS}  # option tags that may be required, by method
+UNDERSTOOD = {  # option tags that may be required, by method
+    "REGISTER": EXTENSIONS,
+    "INVITE": frozenset((RELIABLE, TIMER, "precondition")),
+}
 
 Start = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -98,9 +104,15 @@ class Front:
             return 483, None
         # Proxy-Require is for proxies, and none is here
         known = UNDERSTOOD.get(method, frozenset())
+        if not self._desk.settings.is_reliable:
+            known = known - {RELIABLE}
         wanted = [tag for tag in request.tokens("Require") if tag not in known]
         if wanted:
             return 420, {"Unsupported": [", ".join(wanted)]}
+        if "Session-Expires" in request.headers and method == "INVITE":
+            rules = self._desk.settings.refresh
+            if is_too_short(request, rules):
+                return 422, {"Min-SE": [str(rules.least_s)]}
         return _inspect_invite(request) if method == "INVITE" else None
 
     def _options(self, request: Request, flow: Flow) -> None:

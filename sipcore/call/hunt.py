@@ -8,16 +8,18 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from sipcore.call import early
+from sipcore.call.callee import CalleeLeg
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
-from sipcore.call.leg import SDP, CalleeLeg, Item, Leg, Party
-from sipcore.dialog.events import Cancelled, Reply, Told, Within
-from sipcore.errors import BadMessage, MediaError
+from sipcore.call.leg import Item, Leg, Party
+from sipcore.dialog.events import Cancelled, Reply, Told, Unacked, Within
+from sipcore.dialog.refresh import raised
 from sipcore.media.control import Lost
 from sipcore.media.session import MediaSession
-from sipcore.message.message import Request, Response
+from sipcore.message.message import Request
 from sipcore.message.reason import (
     COMPLETED_ELSEWHERE,
     OF_THE_CALLEE,
@@ -55,10 +57,10 @@ class Caller(Inviter, Protocol):
 
 
 class Won(Struct):
-    """The leg that answered, and its 2xx."""
+    """The leg that answered, and its SDP."""
 
     leg: CalleeLeg
-    response: Response
+    sdp: bytes
     slot: Slot
 
 
@@ -93,8 +95,12 @@ class Group:
         request = invite(call, self.permit, way, self.offer)
         if again is not None:
             request.headers |= {name: again.headers[name] for name in ("From", "Call-ID")}
+        self.send(call, way, target, request)
+
+    def send(self, call: Caller, way: Way, target: Party, request: Request) -> None:
+        """Send an INVITE that is made already."""
         leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
-        leg.party, leg.owner = target, call
+        leg.party, leg.owner, leg.rules = target, call, call.desk.settings.refresh
         self.legs.append(leg)
         self.ways[leg] = way
 
@@ -242,10 +248,13 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
             group.give_up(why_cancelled(event.request))
             return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
         if isinstance(event, Within):
-            return _caller_within(call, group, event)
+            return _caller_within(call, group, leg, event)
+        if isinstance(event, Unacked):
+            group.give_up()
+            return failed(504, "no PRACK", q850=102)
         return None
     if isinstance(event, Within):
-        call.respond_early(event)
+        early.within(call, leg, event)
         return None
     if not isinstance(event, Reply) or not isinstance(leg, CalleeLeg) or leg.is_over:
         return None
@@ -254,20 +263,27 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
         return None
     note_reply(call, group, leg, event)
     if status < 200:
-        _progress(call, group, leg, event)
+        if not group.has_rung:
+            group.rung_at = call.desk.loop.time()
+        group.has_rung = True
+        early.progress(call, leg, event)
         return None
     if status < 300:
         return _won(group, leg, event)
     leg.leave()
+    if status == 422 and _asked_for_longer(call, group, leg, event):
+        return None
     if _rings_elsewhere(call, group, leg, event) or rings_at_next(call, group, leg, event):
         return None
     group.refusals.append(_refusal(leg, event))
+    if leg.early:
+        early.other_forks(call, leg, group.legs)
     if status >= 600:
         group.give_up()
     return group.best_refusal() if group.is_lost else None
 
 
-def _caller_within(call: Caller, group: Group, event: Within) -> Ending | None:
+def _caller_within(call: Caller, group: Group, leg: Leg, event: Within) -> Ending | None:
     """A request of the caller in the early dialog: only BYE is for us (RFC 3261 15)."""
     endpoint = call.desk.endpoint
     method = event.request.method
@@ -275,23 +291,22 @@ def _caller_within(call: Caller, group: Group, event: Within) -> Ending | None:
         endpoint.respond(event.transaction, 200)
         group.give_up(why_cancelled(event.request))
         return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
-    call.respond_early(event)
+    early.within(call, leg, event)
     return None
 
 
-def _progress(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> None:
-    """Pass ringing and early media on."""
-    if not group.has_rung:
-        group.rung_at = call.desk.loop.time()
-    group.has_rung = True
-    body = event.response.body if event.response.content_type == SDP else b""
-    told = b""
-    if body and not call.is_delayed:
-        try:
-            told = call.media.answer("b", body, leg.source)
-        except (BadMessage, MediaError):
-            told = b""
-    call.ring(event.response.status, told)
+def _asked_for_longer(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> bool:
+    """Call again, with the session interval that a 422 wants (RFC 4028 7.3); once."""
+    request, least_s = event.request, raised(event.response)
+    if least_s is None or "Min-SE" in request.headers:
+        return False
+    headers = dict(request.headers)
+    headers["CSeq"] = [f"{request.cseq.number + 1} INVITE"]
+    headers["Min-SE"] = [str(least_s)]
+    headers["Session-Expires"] = [str(max(least_s, call.desk.settings.refresh.interval_s))]
+    again = Request("INVITE", request.uri, headers, request.body)
+    group.send(call, group.ways[leg], leg.party, again)
+    return True
 
 
 def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
@@ -300,11 +315,11 @@ def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
         leg.cancel()  # a 2xx without a To tag belongs to no dialog and cannot be acknowledged
         group.refusals.append(failed(502, "answer without a tag"))
         return None
-    leg.confirm(dialog, event.response)
+    sdp = leg.confirm(dialog, event.response)
     for other in group.legs:
         if other is not leg and not other.is_over:
             other.cancel(COMPLETED_ELSEWHERE)
-    return Won(leg, event.response, group.slot)
+    return Won(leg, sdp, group.slot)
 
 
 def _rings_elsewhere(call: Caller, group: Group, leg: CalleeLeg, event: Reply) -> bool:

@@ -101,6 +101,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
         "CSeq": ["1 INVITE"],
         "Contact": [hop.contact(scheme=called.scheme)],
         "Allow": [ALLOW],
+        **call.desk.settings.told_callees,
     }
     if way.route:
         headers["Route"] = list(way.route)

@@ -1,6 +1,8 @@
 """One side of the B2BUA: its dialog, its offer/answer state, and how it is ended in any state."""
 
+import contextlib
 import ipaddress
+import zlib
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, Literal, Protocol
@@ -8,11 +10,26 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from sipcore.call.ending import Ending
+from sipcore.dialog import refresh
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Acked, Reply, Told, Unacked, User, Within
-from sipcore.dialog.negotiation import Negotiation
+from sipcore.dialog.negotiation import (
+    ASKED,
+    CONCLUDE,
+    OFFERED,
+    SEND_ANSWER,
+    SEND_INVITE,
+    SEND_OFFER,
+    SEND_PREVIEW,
+    STABLE,
+    THEIRS,
+    Negotiation,
+)
+from sipcore.dialog.reliable import MOST_FIRST, Provisional, Reliable, rack
+from sipcore.dialog.reliable import TAG as RELIABLE
 from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
+from sipcore.errors import BadMessage
 from sipcore.media.control import MediaEvent
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
@@ -33,7 +50,10 @@ Item = tuple["Leg", Told] | MediaEvent | Ending | Deed  # what a call's inbox ho
 Notify = Callable[["Leg", Told], None]
 Party = Source | Target | None
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER, SUBSCRIBE"
+ALLOW = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER, SUBSCRIBE, PRACK, UPDATE"
+)
+SUPPORTED = "100rel, timer"
 SDP = "application/sdp"
 REFRESHING = frozenset({"INVITE", "NOTIFY"})  # requests that tell our Contact (RFC 3261, 6665)
 
@@ -70,14 +90,19 @@ class Leg:
         self.party: Party = None  # who it is, in the words of policy
         self.owner: Owner | None = None
         self.has_referred = False
+        self.rules = refresh.Rules()
+        self.timer: refresh.Refresh | None = None  # the session timer, if one runs (RFC 4028)
+        self.allow: list[str] | None = None  # the peer's Allow, row by row
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
         is_ack = isinstance(event, Acked)
         if is_ack or isinstance(event, Unacked):
-            self._is_unacked = False
-            if self._bye_owed is not None:
-                self._send_bye(self._bye_owed)
+            if event.transaction.is_answered:  # else an 18x was not acknowledged
+                self._is_unacked = False
+                self.negotiation.step(CONCLUDE)
+                if self._bye_owed is not None:
+                    self._send_bye(self._bye_owed)
             if is_ack and not self.awaits_ack:
                 return
         if not self.is_over:
@@ -90,6 +115,10 @@ class Leg:
     def _hop(self, dialog: Dialog) -> Hop:
         return hop_within(self.endpoint, dialog)
 
+    def allows(self, method: str) -> bool:
+        """Tell whether the peer has said that it takes such requests."""
+        return self.allow is not None and any(method in row for row in self.allow)
+
     def request(
         self,
         method: str,
@@ -100,13 +129,53 @@ class Leg:
         """Send a request within the dialog; its replies come as events, to `user` if one asks."""
         assert self.dialog is not None
         hop = self._hop(self.dialog)
-        extra: Headers = (
-            {"Contact": [hop.contact(self._contact_user, self._scheme)]}
-            if method in REFRESHING
-            else {}
-        )
-        request = self.dialog.request(method, extra | (headers or {}), body)
+        extra = headers or {}
+        if method == "INVITE" or method == "UPDATE":
+            extra = self._renewing(hop, method, body) | extra
+        elif method == "NOTIFY":
+            extra = {"Contact": [hop.contact(self._contact_user, self._scheme)]} | extra
+        request = self.dialog.request(method, extra, body)
         return self.endpoint.request(request, hop, user or self)
+
+    def _renewing(self, hop: Hop, method: str, body: bytes) -> Headers:
+        """Begin a request that refreshes target and session: take the step, write its headers."""
+        contact = hop.contact(self._contact_user, self._scheme)
+        headers: Headers = {"Contact": [contact], "Allow": [ALLOW]}
+        if method == "INVITE":
+            self.negotiation.step(SEND_INVITE)
+        if body:
+            self.negotiation.step(SEND_OFFER)
+            headers["Content-Type"] = [SDP]
+        if self.timer is not None:
+            headers["Supported"] = [refresh.TAG]
+            headers |= self.timer.headers()
+        return headers
+
+    def learn(self, message: Request | Response) -> None:
+        """Take what a peer's INVITE, UPDATE or 2xx to one says of its abilities."""
+        allow = message.headers.get("Allow")
+        if allow is not None:
+            self.allow = allow
+
+    def refuses_timer(self, event: Within) -> bool:
+        """Refuse a request whose session timer is broken, or too short for us (RFC 4028 9)."""
+        if "Session-Expires" not in event.request.headers:
+            return False
+        try:
+            if not refresh.is_too_short(event.request, self.rules):
+                return False
+        except BadMessage:
+            self.endpoint.respond(event.transaction, 400)
+            return True
+        least = {"Min-SE": [str(self.rules.least_s)]}
+        self.endpoint.respond(event.transaction, 422, least)
+        return True
+
+    def renewed(self, response: Response) -> None:
+        """Take a 2xx to an INVITE or UPDATE of ours: the session timer is what it says."""
+        self.learn(response)
+        if self.timer is not None or "Session-Expires" in response.headers:
+            self.timer = refresh.agreed(response, self.endpoint.now)
 
     def ack(self, response: Response, body: bytes = b"") -> None:
         """Acknowledge a 2xx to an INVITE of ours."""
@@ -115,12 +184,25 @@ class Leg:
         self.endpoint.ack(self.dialog, response.cseq.number, self._hop(self.dialog), headers, body)
 
     def accept(self, transaction: Transaction, body: bytes = b"") -> None:
-        """Answer an INVITE with 200; BYE waits from now for its ACK (RFC 3261 15)."""
+        """Answer an INVITE or UPDATE with 200; BYE waits from now for an INVITE's ACK (15)."""
         headers = self._about_us(transaction.flow)
+        headers["Supported"] = [SUPPORTED]
+        request = transaction.request
+        if "Session-Expires" in request.headers or "Supported" in request.headers:
+            headers |= self._timed(request)
         if body:
             headers["Content-Type"] = [SDP]
-        if self.endpoint.respond(transaction, 200, headers, body):
+        is_invite = transaction.is_invite
+        if self.endpoint.respond(transaction, 200, headers, body) and is_invite:
             self._is_unacked = True
+
+    def _timed(self, request: Request) -> Headers:
+        """Set the session timer that a request of the peer asks for; return what our 2xx says."""
+        made = None
+        with contextlib.suppress(BadMessage):  # refused at the door, where it matters
+            made = refresh.answer(request, self.rules, self.endpoint.now)
+        self.timer, headers = made or (None, {})
+        return headers
 
     def bye(self, reason: str | None = None) -> None:
         """End the dialog: BYE, once the peer has acknowledged our 2xx."""
@@ -165,6 +247,11 @@ class Leg:
         elif self.dialog is not None and event.request.to.tag:
             self.ack(event.response)  # of a re-INVITE that our BYE overtook
 
+    def prack(self, dialog: Dialog, response: Response, number: int) -> Transaction:
+        """Acknowledge a reliable 18x, in its early dialog."""
+        request = dialog.request("PRACK", rack(response, number))
+        return self.endpoint.request(request, self._hop(dialog), self)
+
     def _end_fork(self, dialog: Dialog, response: Response) -> None:
         """Accept and end a dialog that is not wanted (RFC 3261 13.2.2.4)."""
         hop = self._hop(dialog)
@@ -192,7 +279,7 @@ def _nobody(leg: Leg, event: Told) -> None:
 
 
 class CallerLeg(Leg):
-    """The a_leg: its INVITE came to us."""
+    """The a_leg: its INVITE came to us. `is_agreed`: it has our SDP for good, by an 18x or 2xx."""
 
     side: Side = "a"
 
@@ -201,60 +288,102 @@ class CallerLeg(Leg):
         super().__init__(endpoint, notify, uri.user or "", flow.remote_address)
         self._scheme = uri.scheme
         self.invite = request
+        self.allow = request.headers.get("Allow")
+        self.negotiation.inviting = THEIRS
+        if request.body:
+            self.negotiation.state = ASKED
+        self.is_agreed = False
+        self.is_reliable = True  # the node acknowledges, and has acknowledged, 18x
+        self._reliable: Reliable | None = None
         self.transaction = endpoint.accept(request, flow, self)
         self.dialog = endpoint.open_dialog(self.transaction)
 
+    def feed(self, event: Told) -> None:
+        """Take an event. A PRACK is matched here, and answered unless its SDP is to be."""
+        if isinstance(event, Within) and event.request.method == "PRACK" and not self.is_over:
+            if not self._acknowledged(event):
+                return
+            if not event.request.body:
+                self.endpoint.respond(event.transaction, 200)
+        super().feed(event)
+
+    def _acknowledged(self, event: Within) -> bool:
+        ours, number = self._reliable, self.invite.cseq.number
+        if ours is None or not ours.acknowledge(event.request, number):
+            self.endpoint.respond(event.transaction, 481)
+            return False
+        if not self.transaction.is_answered:
+            self.endpoint.settle(self.transaction)
+            while (one := ours.next()) is not None:
+                self._provisional(one)
+        return True
+
+    @property
+    def requires_reliable(self) -> bool:
+        return RELIABLE in self.invite.tokens("Require")
+
+    @property
+    def is_able_to_prack(self) -> bool:
+        """Whether it takes reliable 18x."""
+        headers = self.invite.headers
+        if not self.is_reliable or ("Supported" not in headers and "Require" not in headers):
+            return False
+        return RELIABLE in self.invite.tokens("Supported") or self.requires_reliable
+
+    @property
+    def owes_prack(self) -> bool:
+        """True while the call may not be answered: an 18x with SDP is not acknowledged."""
+        return self._reliable is not None and self._reliable.holds_answer_back
+
+    @property
+    def has_spoken_early(self) -> bool:
+        """Whether it had 18x that count: then the other side may have changed since."""
+        return self._reliable is not None
+
     def progress(self, status: int, sdp: bytes = b"") -> None:
-        """Send 180, 181, 182 or 183, with early media or without."""
+        """Send 180, 181, 182 or 183: reliably where it has SDP, to a caller that can (RFC 3262).
+
+        SDP that comes when `is_agreed` must not be given: it would be a second answer.
+        """
         headers = self._about_us(self.transaction.flow)
         if sdp:
             headers["Content-Type"] = [SDP]
-        self.endpoint.respond(self.transaction, status, headers, sdp)
+        if not self.is_able_to_prack:
+            if sdp:
+                self.negotiation.step(SEND_PREVIEW)
+            self.endpoint.respond(self.transaction, status, headers, sdp)
+            return
+        is_reliable = bool(sdp) or self.requires_reliable
+        if is_reliable and not sdp and not self.invite.body and not self.is_agreed:
+            return  # it would have to be our offer (RFC 3262 5)
+        if sdp:
+            self.is_agreed = True
+            self.negotiation.step(SEND_ANSWER if self.invite.body else SEND_OFFER)
+        if self._reliable is None:
+            self._reliable = Reliable(zlib.crc32(self.transaction.tag.encode()) % MOST_FIRST + 1)
+        one = self._reliable.send(Provisional(status, headers, sdp, is_reliable))
+        if one is not None:
+            self._provisional(one)
+
+    def _provisional(self, one: Provisional) -> None:
+        if one.is_reliable:
+            self.endpoint.respond_reliably(self.transaction, one.status, one.headers, one.body)
+        else:
+            self.endpoint.respond(self.transaction, one.status, one.headers, one.body)
 
     def answer(self, sdp: bytes) -> None:
-        """Answer the call."""
+        """Answer the call. Its SDP does not go again if an 18x had it for good (RFC 6337 3.1)."""
+        if self.is_agreed:
+            sdp = b""
+        elif sdp:
+            self.is_agreed = True
+            self.negotiation.state = STABLE if self.invite.body else OFFERED
         self.accept(self.transaction, sdp)
 
     def refuse(self, status: int, headers: Headers | None = None) -> None:
         """Refuse the call, if it has no final answer yet."""
         self.leave()
         self.endpoint.respond(self.transaction, status, headers)
-
-
-class CalleeLeg(Leg):
-    """A b_leg: an INVITE of ours. `who` names the target for people."""
-
-    side: Side = "b"
-
-    def __init__(
-        self, endpoint: Endpoint, notify: Notify, request: Request, hop: Hop, who: str
-    ) -> None:
-        super().__init__(endpoint, notify, "", hop.flow.remote_address)
-        self._scheme = Uri.parse(request.uri).scheme
-        self.who = who
-        self.is_heard = False  # something has come back
-        self.transaction = endpoint.request(request, hop, self)
-
-    def feed(self, event: Told) -> None:
-        """Take an event. 100 wakes nobody; an answer of one more fork is ended at once."""
-        if isinstance(event, Reply) and event.transaction is self.transaction:
-            self.is_heard = True
-            if event.response.status == 100:
-                return
-            if self.dialog is not None and event.dialog is not self.dialog:
-                self._late_reply(event)
-                return
-        super().feed(event)
-
-    def cancel(self, reason: str | None = None) -> None:
-        """Give up on it: CANCEL if it may still be answered; an answer in spite of it is ended."""
-        self.leave()
-        self.endpoint.cancel(self.transaction, reason)
-
-    def confirm(self, dialog: Dialog, response: Response) -> None:
-        """Take the fork that answered, and acknowledge."""
-        self.dialog = dialog
-        self.ack(response)
 
 
 def is_behind_nat(uri: Uri, flow: Flow) -> bool:

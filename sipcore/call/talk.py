@@ -1,7 +1,7 @@
 """An answered call until its first end: either side, silence, the node.
 
-What the sides say to each other in their dialogs is carried across (INVITE, INFO, MESSAGE) or
-answered here.
+What the sides say to each other in their dialogs is carried across (INVITE, UPDATE, INFO, MESSAGE)
+or answered here.
 """
 
 from typing import TYPE_CHECKING
@@ -12,11 +12,14 @@ from sipcore.call.keep import has_moved, keep
 from sipcore.call.leg import ALLOW, SDP, Deed, Item, Leg
 from sipcore.call.referral import refer
 from sipcore.call.transfer import Transfer
+from sipcore.call.upkeep import Upkeep
 from sipcore.cdr.entry import Moved
 from sipcore.dialog.events import Acked, Cancelled, Reply, Told, Unacked, Within
+from sipcore.dialog.negotiation import FAIL, OFFERED, RECEIVE_ANSWER
 from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
+from sipcore.media.agreement import other_than
 from sipcore.media.control import Lost, Silent
 from sipcore.message.message import Headers
 from sipcore.message.refer import wants_no_reports
@@ -39,6 +42,9 @@ class Talk:
         self._call = call
         self._legs = call.sides
         self._exchange = Exchange(call.media, call.desk.ids)
+        self._upkeep = Upkeep(call.media, call.desk.ids, self._legs)
+        if call.a.has_spoken_early:
+            self._upkeep.look(call.desk.loop.time())
         self._carried: dict[Transaction, Transaction] = {}
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
@@ -53,25 +59,47 @@ class Talk:
         inbox = self._call.inbox
         try:
             while True:
-                item = await inbox.next(self._ask_at)
-                if item is None:
-                    self._ask()
-                elif (end := await self._heed(item)) is not None:
+                item = await inbox.next(self._next_at())
+                end = await (self._act() if item is None else self._heed(item))
+                if end is not None:
                     return end
         finally:
             self._exchange.abort()
+            self._upkeep.close()
             if self._transfer is not None:
                 await self._transfer.stop()
 
     @property
     def is_free(self) -> bool:
         """True when nothing is open between the two sides."""
-        return self._exchange.is_free
+        return not self._exchange.is_open and not self._upkeep.is_open
 
     @property
     def has_transfer(self) -> bool:
         """True while one of the two is being transferred."""
         return self._transfer is not None and not self._transfer.is_over
+
+    def _next_at(self) -> float | None:
+        """Return when `_act` is to be called, if nothing comes before."""
+        at = self._upkeep.next_at
+        for one in (self._ask_at, self._exchange.give_up_at):
+            if one is not None and (at is None or one < at):
+                at = one
+        return at
+
+    async def _act(self) -> Ending | None:
+        """Do what is due by now."""
+        now = self._call.desk.loop.time()
+        if self._ask_at is not None and self._ask_at <= now:
+            self._ask()
+        if (at := self._exchange.give_up_at) is not None and at <= now:
+            self._exchange.give_up()
+        is_free = not self._exchange.is_open and not self.has_transfer and self.spared is None
+        leg = self._upkeep.act(now, is_free=is_free)
+        if leg is None:
+            return None
+        heard_at = await self._proof_of(leg)
+        return self._inferred(f"{leg.side} leg: its session was not refreshed", heard_at)
 
     async def _heed(self, item: Item) -> Ending | None:
         """Act on one item of the inbox."""
@@ -124,10 +152,16 @@ class Talk:
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
         if method == "REFER":
             self._refer(leg, event)
-        elif self._other(leg).is_over and method != "OPTIONS":
+        elif self._other(leg).is_over and (method == "INVITE" or method in CARRIED):
             endpoint.respond(event.transaction, 491 if method == "INVITE" else 480)
-        elif method == "INVITE":
+        elif method == "INVITE" or (method == "UPDATE" and event.request.body):
             await self._exchange.begin(leg, self._other(leg), event)
+        elif method == "UPDATE":
+            if not leg.refuses_timer(event):
+                leg.learn(event.request)
+                leg.accept(event.transaction)
+        elif event.transaction.is_answered:  # a PRACK of what was answered meanwhile
+            pass
         elif method == "OPTIONS":
             endpoint.respond(event.transaction, 200, {"Allow": [ALLOW], "Accept": [SDP]})
         elif method in CARRIED:
@@ -167,6 +201,10 @@ class Talk:
             return self._gone(leg, f"re-INVITE got {status}", await self._proof_of(leg))
         if status < 200:
             return None
+        if self._upkeep.owns(event.transaction):
+            if self._upkeep.reply(event, self._call.desk.loop.time()):
+                return None
+            return self._gone(leg, f"refresh got {status}", await self._proof_of(leg))
         if (heard_at := self._probes.pop(event.transaction, None)) is not None:
             if status in OVER:
                 return self._gone(leg, "silent, and OPTIONS got no answer", heard_at)
@@ -183,11 +221,19 @@ class Talk:
         call = self._call
         self._exchange.acked(event)
         is_first = leg is call.a and event.transaction is call.a.transaction
-        if is_first and call.is_delayed and event.request.body:
-            try:
-                call.media.answer("a", event.request.body, leg.source)
-            except (BadMessage, MediaError) as fault:
-                _log.info("call=%s the ACK's SDP cannot be used: %s", call.id, fault)
+        if not is_first or leg.negotiation.state != OFFERED:
+            return
+        leg.awaits_ack = False
+        if not event.request.body:
+            leg.negotiation.step(FAIL)
+            return
+        try:
+            call.media.learn("a", event.request.body, leg.source)
+            leg.negotiation.step(RECEIVE_ANSWER)
+            self._upkeep.look(call.desk.loop.time())
+        except (BadMessage, MediaError) as fault:
+            leg.negotiation.step(FAIL)
+            _log.info("call=%s the ACK's SDP cannot be used: %s", call.id, fault)
 
     def _doubt(self, silent: Silent) -> Ending | None:
         """A side is silent: it will be asked; both are: end without asking."""
@@ -233,4 +279,4 @@ class Talk:
         return Ending("node", 200, 102, reason, proof_age_s=age_s)
 
     def _other(self, leg: Leg) -> Leg:
-        return self._legs["b" if leg.side == "a" else "a"]
+        return self._legs[other_than(leg.side)]

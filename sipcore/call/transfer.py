@@ -111,7 +111,7 @@ class Transfer:
             self.later(self._rung, AGAIN_S)
             return None
         try:
-            told = self.take_media(won.leg, won.response.body)
+            told = self.take_media(won.leg, won.sdp)
         except (BadMessage, MediaError) as fault:
             return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
         cdr, lines = onward.draft.answer(), (keep(won.leg),)

@@ -39,44 +39,37 @@ class Refresh:
     `is_ours`: we refresh, else the peer does.
     """
 
-    __slots__ = ("_is_asked", "_since", "interval_s", "is_ours", "least_s")
+    __slots__ = ("interval_s", "is_ours", "least_s", "over_at", "refresh_at")
 
     def __init__(self, interval_s: int, *, is_ours: bool, now: float, least_s: int = 0) -> None:
         self.interval_s = interval_s
         self.is_ours = is_ours
-        self.least_s = least_s
-        self._since = now
-        self._is_asked = False
-
-    def restart(self, now: float) -> None:
-        """Take note of a 2xx."""
-        self._since, self._is_asked = now, False
-
-    def ask_again(self) -> None:
-        """Forget that a refresh has gone: it was refused, and is worth another."""
-        self._is_asked = False
-
-    @property
-    def refresh_at(self) -> float | None:
-        """When a refresh of ours is due (7.4: half way); None when none is."""
-        if not self.is_ours or self._is_asked:
-            return None
-        return self._since + self.interval_s / 2
-
-    @property
-    def over_at(self) -> float:
-        """When a leg that nobody has refreshed is ended (10)."""
-        return self._since + self.interval_s - min(MARGIN_S, self.interval_s / 3)
+        self.least_s = least_s  # what a 422 has asked for
+        self.refresh_at = now + interval_s / 2 if is_ours else None  # half way (7.4)
+        self.over_at = now + interval_s - min(MARGIN_S, interval_s / 3)  # then the leg ends (10)
 
     @property
     def next_at(self) -> float:
         """When something is due next."""
         at = self.refresh_at
-        return self.over_at if at is None else at
+        return self.over_at if at is None or at > self.over_at else at
 
     def take_turn(self) -> None:
         """Note that the refresh has gone."""
-        self._is_asked = True
+        self.refresh_at = None
+
+    def put_off(self, at: float) -> None:
+        """Refresh at another time: it could not go, or was refused and is worth another."""
+        self.refresh_at = at
+
+    def heed(self, refusal: Response) -> bool:
+        """Take a 422: the interval is what it wants. False where that is no use, or not news."""
+        least_s = raised(refusal)
+        if least_s is None or self.least_s:
+            return False
+        self.least_s = least_s
+        self.interval_s = max(self.interval_s, least_s)
+        return True
 
     def headers(self) -> Headers:
         """Return what a request of ours in the dialog says, so that the timer goes on (7.4)."""

@@ -95,6 +95,12 @@ class Agreement:
             now = self.said[other_than(open_.to)].streams
             self._told[open_.to] = Told(now, open_.before.sdp)
 
+    def put_off(self) -> None:
+        """Forget an offer of ours that was refused for now: what it said is due again."""
+        open_, self._open = self._open, None
+        if open_ is not None and open_.before is not None:
+            self._told[open_.to], self._offered = open_.before, None
+
     def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
         """Answer the offer of `side` by what the other side said last, which is not asked.
 

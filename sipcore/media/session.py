@@ -140,6 +140,10 @@ class MediaSession:
         """Forget the pending offer: it was refused, what was agreed before goes on."""
         self._agreement.withdraw()
 
+    def put_off(self) -> None:
+        """Forget an offer of ours that was refused for now: see is_due."""
+        self._agreement.put_off()
+
     async def propose(self, side: Side) -> bytes:
         """Return an offer of our own for `side`: the INVITE that asked for it carried none.
 

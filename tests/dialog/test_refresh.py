@@ -99,12 +99,20 @@ def test_who_refreshes_does_so_half_way_and_gives_up_before_the_end() -> None:  
     assert ours.next_at == 1000.0
     ours.take_turn()
     assert ours.next_at == 1868.0
-    ours.ask_again()
-    assert ours.refresh_at == 1000.0
-    ours.restart(1001.0)
-    assert ours.next_at == 1901.0
+    ours.put_off(1005.0)
+    assert ours.next_at == 1005.0
+    ours.put_off(2000.0)
+    assert ours.next_at == 1868.0
     theirs = Refresh(90, is_ours=False, now=0.0)
     assert (theirs.refresh_at, theirs.next_at) == (None, 60.0)
+
+
+def test_a_422_within_a_call_is_heeded_once() -> None:
+    timer = Refresh(90, is_ours=True, now=0.0)
+    assert not timer.heed(Response(488, {"Min-SE": ["600"]}))
+    assert timer.heed(Response(422, {"Min-SE": ["600"]}))
+    assert timer.headers()["Session-Expires"] == ["600;refresher=uac"]
+    assert not timer.heed(Response(422, {"Min-SE": ["700"]}))
 
 
 def test_what_a_request_within_says_keeps_the_roles() -> None:

@@ -300,11 +300,15 @@ class Phone:
         headers: Headers = {"Contact": [self.hop().contact(self.user)], "Content-Type": [SDP]}
         self.endpoint.respond(transaction, 200, headers, sdp(self.place, direction))
 
+    def new_talk(self, request: Request) -> Talk:
+        """Make what follows a call that comes in."""
+        return Talk(self)
+
     def _arrive(self, request: Request, flow: Flow) -> None:
         if request.method != "INVITE":
             self.endpoint.reply_statelessly(request, flow, 200)
             return
-        talk = Talk(self)
+        talk = self.new_talk(request)
         talk.invite = self.endpoint.accept(request, flow, talk)
         talk.dialog = self.endpoint.open_dialog(talk.invite)
         talk.requests.append(request)

@@ -1,0 +1,189 @@
+"""Before the answer: 18x of the callee's forks, PRACKs and UPDATEs in early dialogs.
+
+Each leg is its own user agent (RFC 3262, 3311): what is agreed with one is told to the other as
+soon as that one may be told, at the latest by upkeep.py after the answer.
+"""
+
+from typing import TYPE_CHECKING
+
+from sipcore.call.callee import CalleeLeg, Early
+from sipcore.call.ending import Ending, failed
+from sipcore.call.leg import SDP, CallerLeg, Leg
+from sipcore.dialog.events import Cancelled, Reply, Unacked, Within
+from sipcore.dialog.negotiation import OFFERED, RECEIVE_ANSWER, STABLE
+from sipcore.errors import BadMessage, MediaError
+from sipcore.log import logger
+from sipcore.media.control import Lost
+from sipcore.message.reason import q850_in
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+    from sipcore.call.hunt import Caller
+
+RETRY_AFTER_S = "2"
+
+_log = logger(__name__)
+
+
+def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
+    """Pass ringing and early media of a fork on."""
+    response = event.response
+    told = b""
+    if response.body and response.content_type == SDP:
+        early = leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
+        if early is None or not early.is_renewed:
+            told = hear(call, leg, response.body)
+    call.ring(response.status, told)
+
+
+def hear(call: "Caller", leg: Leg, sdp: bytes) -> bytes:
+    """Take what a fork says; return what the caller may be told of it in an 18x now."""
+    a, media = call.a, call.media
+    if not isinstance(a, CallerLeg):
+        return b""  # nobody hears it: an attempt that follows from a call (onward.py)
+    try:
+        if a.is_agreed:
+            media.learn("b", sdp, leg.source)
+            return b""
+        told = media.answer("b", sdp, leg.source)
+    except (BadMessage, MediaError) as fault:
+        _log.info("call=%s an early SDP cannot be used: %s", call.id, fault)
+        return b""
+    return b"" if call.is_delayed and not a.is_able_to_prack else told
+
+
+def other_forks(call: "Caller", lost: CalleeLeg, legs: list[CalleeLeg]) -> None:
+    """One that was heard last is gone: the media is that of another one that rings."""
+    if not any(early.sdp for early in lost.early.values()):
+        return
+    for leg in legs:
+        for early in leg.early.values():
+            if early.sdp and not leg.is_over:
+                if told := hear(call, leg, early.sdp):
+                    call.ring(183, told)
+                return
+
+
+def within(call: "Caller", leg: Leg, event: Within) -> None:
+    """Answer a request in an early dialog."""
+    method = event.request.method
+    if event.transaction.is_answered:  # a PRACK without SDP
+        return
+    if isinstance(leg, CallerLeg) and method == "PRACK":
+        _offer_in_prack(call, leg, event)
+    elif method == "UPDATE":
+        _update(call, leg, event)
+    else:
+        call.respond_early(event)
+
+
+def _offer_in_prack(call: "Caller", a: CallerLeg, event: Within) -> None:
+    """Take the SDP of a PRACK: the answer to the offer in our 18x, or one more offer (3262 5)."""
+    request, endpoint = event.request, a.endpoint
+    try:
+        if a.negotiation.state == OFFERED:
+            call.media.learn("a", request.body, a.source)
+            a.negotiation.step(RECEIVE_ANSWER)
+            endpoint.respond(event.transaction, 200)
+            return
+        if a.negotiation.state != STABLE:
+            endpoint.respond(event.transaction, 488)
+            return
+        answer = call.media.answer_here("a", request.body, a.source)
+    except BadMessage:
+        endpoint.respond(event.transaction, 400)
+    except MediaError:
+        endpoint.respond(event.transaction, 488)
+    else:
+        endpoint.respond(event.transaction, 200, {"Content-Type": [SDP]}, answer)
+
+
+def _update(call: "Caller", leg: Leg, event: Within) -> None:
+    """Answer an UPDATE: its offer by what is known of the other side (RFC 3311 5.2)."""
+    endpoint, request = leg.endpoint, event.request
+    if leg.refuses_timer(event):
+        return
+    leg.learn(request)
+    if not request.body:
+        leg.accept(event.transaction)
+        return
+    early: Early | None = None
+    if isinstance(leg, CalleeLeg):
+        early = leg.early.get(event.dialog.remote_tag)
+        status = None if early is not None and early.is_agreed else 491
+    else:
+        status = leg.negotiation.refusal("UPDATE")
+    if not isinstance(call.a, CallerLeg):
+        status = 500  # what the other side says is not known yet
+    if status is not None:
+        wait = {"Retry-After": [RETRY_AFTER_S]} if status == 500 else None
+        endpoint.respond(event.transaction, status, wait)
+        return
+    if (answer := answered_here(call, leg, event)) is None:
+        return
+    leg.accept(event.transaction, answer)
+    if early is not None:
+        early.sdp, early.is_renewed = request.body, True
+        if isinstance(call.a, CallerLeg) and not call.a.is_agreed:
+            call.ring(183, hear(call, leg, request.body))
+
+
+def answered_here(call: "Caller", leg: Leg, event: Within) -> bytes | None:
+    """Return the answer to an offer that the other side is not asked; None: it was refused."""
+    request, respond = event.request, leg.endpoint.respond
+    if request.content_type != SDP:
+        respond(event.transaction, 415, {"Accept": [SDP]})
+        return None
+    try:
+        return call.media.answer_here(leg.side, request.body, leg.source)
+    except BadMessage:
+        respond(event.transaction, 400)
+    except MediaError:
+        respond(event.transaction, 488)
+    return None
+
+
+async def until_acknowledged(call: "Call", callee: Leg) -> Ending | None:
+    """Wait for the PRACK without which the caller may not be answered (RFC 3262 3).
+
+    Return the ending where the call is over before; None when the answer may go.
+    """
+    a: CallerLeg = call.a
+    until = call.desk.loop.time() + call.desk.settings.ring_s
+    while a.owes_prack:
+        item = await call.inbox.next(until)
+        match item:
+            case None:
+                return failed(504, "no PRACK", q850=102)
+            case Ending():
+                return item
+            case Lost():
+                return failed(503, "media worker lost", q850=41)
+            case (Leg() as leg, event) if leg.is_over:
+                leg.feed(event)
+            case (Leg() as leg, Within() as event):
+                if (end := _over_by(call, leg, event)) is not None:
+                    return end
+            case (Leg() as leg, Cancelled() as event) if leg is a:
+                return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
+            case (Leg() as leg, Unacked()) if leg is a:
+                return failed(504, "no PRACK", q850=102)
+            case _:
+                pass
+    return None
+
+
+def _over_by(call: "Call", leg: Leg, event: Within) -> Ending | None:
+    """Take a request before the caller has its answer; BYE of either side ends the call."""
+    if event.request.method == "BYE":
+        leg.endpoint.respond(event.transaction, 200)
+        if leg is call.a:
+            return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
+        leg.close()
+        return failed(480, "callee hung up", "callee", q850_in(event.request) or 16)
+    if leg is not call.a and event.request.method in ("INVITE", "UPDATE"):
+        wait = {"Retry-After": [RETRY_AFTER_S]}
+        leg.endpoint.respond(event.transaction, 500, wait)
+    else:
+        within(call, leg, event)
+    return None
