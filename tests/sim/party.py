@@ -71,6 +71,7 @@ class Party(Talk):
         self.early: Dialog | None = None
         self.open_invite: Transaction | None = None  # a re-INVITE of mine
         self.their_invite: Transaction | None = None  # of theirs, till its ACK
+        self.offered_in: Transaction | None = None  # a re-INVITE that my 200 gave the offer to
         self.updating: Transaction | None = None
         self.rseq = 0
         self.unpracked = False
@@ -302,6 +303,7 @@ class Party(Talk):
             self.agreed = answer, request.body
         else:
             answer = self.offered = self.sdp()
+            self.offered_in = transaction
         if respond(transaction, 200, headers, answer) and is_invite:
             self.their_invite = transaction
 
@@ -311,9 +313,9 @@ class Party(Talk):
     def _acked(self, event: Acked) -> None:
         self.acked.set()
         self.their_invite = None
-        if event.request.body:
+        if event.transaction is self.offered_in:
             self._told(event.request.body)
-        self.offered = None
+            self.offered = self.offered_in = None
 
     # Being called
 
