@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from msgspec import structs
 
 from sipcore.call.callee import CalleeLeg
+from sipcore.call.caller import CallerLeg
 from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
 from sipcore.call.early import until_acknowledged
@@ -17,7 +18,7 @@ from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, begin, dialog_of, show
-from sipcore.call.leg import ALLOW, CallerLeg, Leg, Side
+from sipcore.call.leg import ALLOW, Leg, Side
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
 from sipcore.cdr.entry import Answered, Ended

@@ -7,8 +7,9 @@ soon as that one may be told, at the latest by upkeep.py after the answer.
 from typing import TYPE_CHECKING
 
 from sipcore.call.callee import CalleeLeg, Early
+from sipcore.call.caller import CallerLeg
 from sipcore.call.ending import Ending, failed
-from sipcore.call.leg import SDP, CallerLeg, Leg
+from sipcore.call.leg import SDP, Leg
 from sipcore.dialog.events import Cancelled, Reply, Unacked, Within
 from sipcore.dialog.negotiation import OFFERED, RECEIVE_ANSWER, STABLE
 from sipcore.errors import BadMessage, MediaError

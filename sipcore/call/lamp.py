@@ -5,7 +5,8 @@ A call tells its changes to those who watch; with nobody there that costs a look
 
 from typing import TYPE_CHECKING, Protocol
 
-from sipcore.call.leg import CallerLeg, Party
+from sipcore.call.caller import CallerLeg
+from sipcore.call.leg import Party
 from sipcore.message.notify import DialogState
 from sipcore.policy.attempt import ExtensionTarget, Permit, Source
 

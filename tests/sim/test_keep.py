@@ -5,8 +5,9 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sipcore.call.caller import CallerLeg
 from sipcore.call.keep import MOST_NUMBER, dialog_of, has_moved, keep
-from sipcore.call.leg import CallerLeg, Leg
+from sipcore.call.leg import Leg
 from sipcore.cdr.entry import Answered, parse_line, to_line
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.stack import Stack
