@@ -113,6 +113,13 @@ NOT_READY = _gauge(
     "none",
     {"reason": UNREADY},
 )
+RELOAD = _gauge(
+    "sipcore_reload_seconds",
+    "The last import: making what calls are decided on (build, in a process of its own), and"
+    " taking it over (loop, in parts)",
+    "seconds",
+    {"part": ("build", "loop")},
+)
 TASKS = _gauge("sipcore_tasks", "Tasks on the event loop now", "tasks")
 LOOP_LAG = _histogram(
     "sipcore_loop_lag_seconds",

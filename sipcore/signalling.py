@@ -78,7 +78,7 @@ class SignallingProcess:
         names.changed = node.endpoint.ways.resolver.names.forget
         journal.start()
         node.registrar.restore(await asyncio.to_thread(store.load_bindings, clock.wall_s()))
-        views = Views(node, store, clock.wall_s())
+        views = Views(node, store, self._data, clock.wall_s())
         control = ControlServer(self._data, views.handlers())
         await control.start()
         try:

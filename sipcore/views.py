@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from sipcore import __version__, catalogue
 from sipcore.control import Cell, ControlFault, Readiness, Status, Table
 from sipcore.errors import BadConfig
+from sipcore.log import logger
 from sipcore.media.control import Totals
 from sipcore.metrics import Family, LabelValues, by_process, family
 from sipcore.node import Node
 from sipcore.policy.concurrency import carrier_key, trunk_key
+from sipcore.store.apart import Imported, import_apart
 from sipcore.store.database import StoreFault
+from sipcore.store.handover import unpack
 from sipcore.store.importer import Report
 from sipcore.store.sqlite import Store
+
+_log = logger(__name__)
 
 Handler = Callable[[str], Awaitable[object]]
 
@@ -20,11 +26,13 @@ Handler = Callable[[str], Awaitable[object]]
 class Views:
     """The verbs of the control socket, for one node."""
 
-    def __init__(self, node: Node, store: Store, started_at: float) -> None:
+    def __init__(self, node: Node, store: Store, folder: Path, started_at: float) -> None:
         self._node = node
         self._store = store
+        self._folder = folder
         self._started_at = started_at
         self._importing = asyncio.Lock()
+        self._reload_s: dict[LabelValues, float] = {("build",): 0.0, ("loop",): 0.0}
         self.is_open = False
 
     def handlers(self) -> dict[str, Handler]:
@@ -83,6 +91,7 @@ class Views:
             family(catalogue.STARTED, self._started_at),
             family(catalogue.READY, not any(reasons.values())),
             family(catalogue.NOT_READY, reasons),
+            family(catalogue.RELOAD, self._reload_s),
             by_process(catalogue.UP, {"signalling": 1, **workers}),
             *media_families(totals),
         ]
@@ -91,14 +100,39 @@ class Views:
         """Import a file; the next call sees it."""
         async with self._importing:
             try:
-                report = await asyncio.to_thread(self._store.import_provisioning, text)
-                book = await asyncio.to_thread(self._store.load_book)
+                imported = await asyncio.to_thread(
+                    import_apart, self._folder, self._store.site, text
+                )
             except BadConfig as bad:
                 raise ControlFault(bad.faults) from None
             except StoreFault as fault:
                 raise ControlFault([str(fault)]) from None
-            self._node.change_book(book)
-            return report
+            await self._swap(imported)
+            return imported.report
+
+    async def _swap(self, imported: Imported) -> None:
+        """Take the new Book over, a part at a time, and measure what that costs the loop."""
+        now = self._node.parts.clock.monotonic
+        parts = unpack(imported.book, self._store.tariff)
+        spent_s: list[float] = []
+        book = None
+        while book is None:
+            began = now()
+            try:
+                next(parts)
+            except StopIteration as done:
+                book = done.value
+                self._node.change_book(book)
+            spent_s.append(now() - began)
+            await asyncio.sleep(0)
+        self._reload_s = {("build",): imported.build_s, ("loop",): sum(spent_s)}
+        _log.info(
+            "book extensions=%d built_ms=%.0f loop_ms=%.1f longest_ms=%.1f",
+            book.extension_count,
+            imported.build_s * 1000,
+            sum(spent_s) * 1000,
+            max(spent_s) * 1000,
+        )
 
     async def show(self, what: str) -> Table:
         """Answer one of the tables."""

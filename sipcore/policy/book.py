@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from sipcore.numbering import Home, PrefixTable, Style
 from sipcore.policy.peers import PeerAddress, Peers
+from sipcore.policy.shelf import Shelf
 from sipcore.policy.standing import Limits
 
 DeviceKind = Literal["phone", "gateway", "pbx", "soft"]
@@ -165,10 +166,36 @@ class Rows(Struct, frozen=True, kw_only=True):
     destinations: PrefixTable[str] = PrefixTable({})
 
 
-class Book:
-    """Look-ups in O(1) over Rows. Never changed once made."""
+class Shelves(Struct, frozen=True):
+    """The large tables of a Book. `unique_users`: the customer of each user name that one alone
+    has. `digests`: orders of algorithms that identities have of their own."""
 
-    def __init__(self, rows: Rows) -> None:
+    extensions: Shelf[Extension]
+    users: Shelf[Identity]
+    unique_users: dict[str, str | None]
+    digests: list[tuple[str, ...]]
+
+
+def shelve(extensions: Sequence[Extension], identities: Sequence[Identity]) -> Shelves:
+    """Put rows on shelves."""
+    shelves = Shelves(Shelf(Extension), Shelf(Identity), {}, [])
+    for extension in extensions:
+        shelves.extensions.put(extension.customer, extension.number, extension)
+    for identity in identities:
+        shelves.users.put(identity.customer, identity.user, identity)
+        is_first = identity.user not in shelves.unique_users
+        shelves.unique_users[identity.user] = identity.customer if is_first else None
+        if identity.digest:
+            shelves.digests.append(identity.digest)
+    return shelves
+
+
+class Book:
+    """Look-ups in O(1) over Rows. Never changed once made. `shelves` stand for the extensions and
+    identities of Rows, where somebody has them already."""
+
+    def __init__(self, rows: Rows, shelves: Shelves | None = None) -> None:
+        shelves = shelves or shelve(rows.extensions, rows.identities)
         self.home = rows.home
         self.hotline = rows.hotline
         self.customers: Mapping[str, Customer] = _by_id(rows.customers)
@@ -176,23 +203,15 @@ class Book:
         self.trunks: Mapping[str, Trunk] = _by_id(rows.trunks)
         self.carriers: Mapping[str, Carrier] = _by_id(rows.carriers)
         self.carrier_ranks = _ranks(rows.carriers)
-        self.extension_count = len(rows.extensions)
+        self.extension_count = shelves.extensions.count
         self._domains = {one.domain.lower(): one.id for one in rows.customers}
         self._numbers = {one.number: one for one in rows.numbers}
         # Networks hand out numbers in blocks of 10,000: the last four digits are the switch's own.
         self._blocks = frozenset(one.number[:-4] for one in rows.numbers)
-        self._extensions: dict[str, dict[str, Extension]] = {one.id: {} for one in rows.customers}
-        for extension in rows.extensions:
-            self._extensions[extension.customer][extension.number] = extension
-        self._users: dict[str, dict[str, Identity]] = {one.id: {} for one in rows.customers}
-        self._unique_users: dict[str, Identity | None] = {}
-        for identity in rows.identities:
-            self._users[identity.customer][identity.user] = identity
-            is_first = identity.user not in self._unique_users
-            self._unique_users[identity.user] = identity if is_first else None
+        self._shelves = shelves
+        self._extensions = shelves.extensions
+        self._users = shelves.users
         self._peers = Peers(rows.peers)
-        self._digests = tuple(one.digest for one in rows.identities if one.digest)
-        self._identity_count = len(rows.identities)
         self._destinations = rows.destinations
 
     def customer_at(self, domain: str) -> Customer | None:
@@ -202,12 +221,11 @@ class Book:
 
     def extension(self, customer: str, number: str) -> Extension | None:
         """Return a customer's extension."""
-        of = self._extensions.get(customer)
-        return None if of is None else of.get(number)
+        return self._extensions.find(customer, number)
 
     def extensions_of(self, customer: str) -> Mapping[str, Extension]:
         """Return a customer's extensions by number."""
-        return MappingProxyType(self._extensions.get(customer, {}))
+        return MappingProxyType(self._extensions.all_of(customer))
 
     def display_number(self, number: str) -> DisplayNumber | None:
         """Return the display number written as +E.164, whoever owns it."""
@@ -228,12 +246,13 @@ class Book:
     @property
     def has_own_digests(self) -> bool:
         """True where some have an order of digest algorithms of their own."""
-        return bool(self._digests)
+        return bool(self._shelves.digests)
 
     def digest_like(self, number: int) -> tuple[str, ...]:
         """Return the order of algorithms of one of the identities, each as likely as the next."""
-        at = number % max(self._identity_count, 1)
-        return self._digests[at] if at < len(self._digests) else ()
+        digests = self._shelves.digests
+        at = number % max(self._users.count, 1)
+        return digests[at] if at < len(digests) else ()
 
     def destination_class(self, number: str) -> str | None:
         """Return the class of the longest rated prefix, or None: no rate, no call."""
@@ -253,8 +272,8 @@ class Book:
                 return None
             customer = named
         if customer is None:
-            return self._unique_users.get(name)
-        return self._users[customer].get(name)
+            customer = self._shelves.unique_users.get(name)
+        return None if customer is None else self._users.find(customer, name)
 
 
 One = TypeVar("One", Customer, Account, Trunk, Carrier)

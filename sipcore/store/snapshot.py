@@ -3,7 +3,6 @@
 from sipcore.log import logger
 from sipcore.policy.book import (
     Account,
-    Book,
     Carrier,
     Customer,
     DisplayNumber,
@@ -23,8 +22,8 @@ from sipcore.store.rows import CarrierRow, CredentialRow, Rows, Site, TrunkRow
 _log = logger(__name__)
 
 
-def make_book(rows: Rows, site: Site, tariff: Tariff) -> Book:
-    """Return the snapshot of what is stored."""
+def book_rows(rows: Rows, site: Site, tariff: Tariff) -> BookRows:
+    """Return what the snapshot of what is stored is made of."""
     carriers = {row.id: _carrier(row) for row in rows.carriers.values()}
     trunks = {row.id: _trunk(row) for row in rows.trunks.values()}
     peers: list[tuple[PeerAddress, Peer]] = [
@@ -32,38 +31,36 @@ def make_book(rows: Rows, site: Site, tariff: Tariff) -> Book:
         for kind, id_, entries in entries_of(rows)
         for _, entry in entries
     ]
-    return Book(
-        BookRows(
-            home=site.home,
-            hotline=site.hotline,
-            customers=[
-                Customer(row.id, row.domain, row.name, row.verified, row.language)
-                for row in rows.customers.values()
-            ],
-            accounts=_accounts(rows, tariff),
-            extensions=[
-                Extension(
-                    row.customer,
-                    row.number,
-                    row.account,
-                    row.name,
-                    row.display_number,
-                    row.device,
-                    row.record,
-                    row.digest,
-                )
-                for row in rows.extensions.values()
-            ],
-            numbers=[
-                DisplayNumber(row.number, row.customer, row.account, _leads_to(row.to))
-                for row in rows.numbers.values()
-            ],
-            trunks=list(trunks.values()),
-            carriers=list(carriers.values()),
-            identities=_identities(rows, site.realm),
-            peers=peers,
-            destinations=tariff.destinations,
-        )
+    return BookRows(
+        home=site.home,
+        hotline=site.hotline,
+        customers=[
+            Customer(row.id, row.domain, row.name, row.verified, row.language)
+            for row in rows.customers.values()
+        ],
+        accounts=_accounts(rows, tariff),
+        extensions=[
+            Extension(
+                row.customer,
+                row.number,
+                row.account,
+                row.name,
+                row.display_number,
+                row.device,
+                row.record,
+                row.digest,
+            )
+            for row in rows.extensions.values()
+        ],
+        numbers=[
+            DisplayNumber(row.number, row.customer, row.account, _leads_to(row.to))
+            for row in rows.numbers.values()
+        ],
+        trunks=list(trunks.values()),
+        carriers=list(carriers.values()),
+        identities=_identities(rows, site.realm),
+        peers=peers,
+        destinations=tariff.destinations,
     )
 
 

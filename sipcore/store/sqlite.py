@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sipcore.errors import CannotStart
 from sipcore.policy.book import Book, Carrier
+from sipcore.policy.book import Rows as BookRows
 from sipcore.rating.tariff import Tariff, embedded_catalogue
 from sipcore.store.bindings import (
     FLUSH_S,
@@ -19,7 +20,7 @@ from sipcore.store.database import Database
 from sipcore.store.importer import Importer, Report
 from sipcore.store.rows import Site
 from sipcore.store.secrets import Secrets
-from sipcore.store.snapshot import make_book
+from sipcore.store.snapshot import book_rows
 from sipcore.store.tables import read_rows
 
 FILE = "sipcore.db"
@@ -31,8 +32,8 @@ class Store:
     def __init__(self, database: Database, secrets: Secrets, site: Site, tariff: Tariff) -> None:
         self._database = database
         self._secrets = secrets
-        self._site = site
-        self._tariff = tariff
+        self.site = site
+        self.tariff = tariff
 
     @classmethod
     def open(cls, folder: Path, site: Site | None = None, tariff: Tariff | None = None) -> "Store":
@@ -59,20 +60,24 @@ class Store:
         """
         with self._database.write() as connection:
             stored = read_rows(connection)
-            merged = read_provisioning(text, self._site, self._tariff, stored)
-            return Importer(merged, stored, self._site, self._secrets).write(connection)
+            merged = read_provisioning(text, self.site, self.tariff, stored)
+            return Importer(merged, stored, self.site, self._secrets).write(connection)
 
     def check(self, text: str) -> list[str]:
         """Return the faults of a file against what is stored, and change nothing."""
         with self._database.read() as connection:
             stored = read_rows(connection)
-        return check_provisioning(text, self._site, self._tariff, stored)
+        return check_provisioning(text, self.site, self.tariff, stored)
 
     def load_book(self) -> Book:
         """Return a snapshot of what is provisioned. Raises StoreFault."""
+        return Book(self.load_book_rows())
+
+    def load_book_rows(self) -> BookRows:
+        """Return what that snapshot is made of. Raises StoreFault."""
         with self._database.read() as connection:
             rows = read_rows(connection)
-        return make_book(rows, self._site, self._tariff)
+        return book_rows(rows, self.site, self.tariff)
 
     def registration_password(self, carrier: Carrier) -> str | None:
         """Return what a carrier wants to be shown; None: no registration, or another node's key."""

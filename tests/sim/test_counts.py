@@ -10,7 +10,7 @@ from tests.sim.world import OUTSIDE, World, world
 
 async def counts(here: World) -> dict[str, float]:
     """Return every sample: {'sipcore_slots{kind=carrier}': 1.0, …}."""
-    families: list[Family] = await Views(here.node, here.store, 5.0).metrics("")
+    families: list[Family] = await Views(here.node, here.store, here.folder, 5.0).metrics("")
     return {
         f"{one.name}{{{','.join(f'{k}={v}' for k, v in one.labels.items())}}}": one.value
         for family in families
@@ -71,7 +71,7 @@ def test_sides_from_which_no_sound_comes_are_counted(tmp_path: Path) -> None:
 def test_a_node_tells_why_it_is_not_ready(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            views = Views(here.node, here.store, 5.0)
+            views = Views(here.node, here.store, here.folder, 5.0)
             views.is_open = True
             assert (await views.ready("")).reasons == []
             here.journal.refuse = "no space"

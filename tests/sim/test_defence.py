@@ -210,7 +210,7 @@ def test_a_scanner_is_not_answered_and_then_not_read(tmp_path: Path) -> None:
 def test_bans_are_shown_and_lifted(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            views = Views(here.node, here.store, 0.0)
+            views = Views(here.node, here.store, here.folder, 0.0)
             assert (await views.show("bans")).rows == []
             for _ in range(MOST_SCANS):
                 here.node.guard.scan("2001:db8::9", here.clock.now)
