@@ -26,6 +26,7 @@ from sipcore.node import Node, Parts
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.nameserver import NameServers
+from sipcore.transport.routes import Routes, open_routes
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
 from sipcore.transport.udp import UdpTransport
@@ -81,10 +82,12 @@ class SignallingProcess:
         views = Views(node, store, self._data, clock.wall_s())
         control = ControlServer(self._data, views.handlers())
         await control.start()
+        routes = None
         try:
             await self._start_media(media)
             await self._finish_recordings()
             await self._open(node)
+            routes = self._watch_routes(node)
             node.begin()
             node.recover(left)
             gc.collect()
@@ -95,12 +98,21 @@ class SignallingProcess:
             await self._stopping.wait()
             await self._end(node, config.limits.drain_s)
         finally:
+            if routes is not None:
+                routes.close()
             node.close()
             await control.close()
             await media.stop()
             await journal.close()
             await asyncio.to_thread(writer.close)
             store.close()
+
+    def _watch_routes(self, node: Node) -> Routes | None:
+        """Find all ways anew when the machine gets or loses an address or a route."""
+        sock = open_routes()
+        if sock is None:
+            return None
+        return Routes(asyncio.get_running_loop(), sock, node.endpoint.ways.forget)
 
     def _media(self, config: Config, clock: SystemClock, ids: Ids) -> MediaPool:
         paths = [str(self._data / f"media-{n}.sock") for n in range(config.media.workers)]
