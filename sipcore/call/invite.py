@@ -15,7 +15,7 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
 from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
-from sipcore.policy.book import Book
+from sipcore.policy.book import Book, Carrier, Trunk
 from sipcore.store.bindings import BindingKey
 
 
@@ -51,8 +51,7 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
     """Return every place to ring for a target; none where nobody is registered."""
     book, contacts = call.book, call.desk.contacts
     if isinstance(target, CarrierTarget):
-        uri = Uri.parse(book.carriers[target.id].uri)
-        return await _by_uri(call, target.id, with_user(uri, target.number), target.caller)
+        return await _by_uri(call, book.carriers[target.id], target)
     if isinstance(target, ExtensionTarget):
         found = contacts.ways_to(target.customer, target.number)
         shown = call.draft.caller_shown
@@ -61,17 +60,21 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
     found = contacts.ways_to(trunk.customer, trunk.user) if trunk.user else []
     if found:
         return [_bulk(trunk.id, one, target) for one in found]
-    if trunk.uri is None:
-        return []
-    uri = with_user(Uri.parse(trunk.uri), target.number)
-    return await _by_uri(call, trunk.id, uri, target.caller)
+    return await _by_uri(call, trunk, target)
 
 
-async def _by_uri(call: Inviter, who: str, uri: Uri, caller: str) -> list[Way]:
-    hops = await call.desk.endpoint.hops_to(uri)
-    if not hops:
+async def _by_uri(
+    call: Inviter, peer: Carrier | Trunk, target: CarrierTarget | TrunkTarget
+) -> list[Way]:
+    """Look up the places of a peer: one way, and what it may fall back on."""
+    if peer.uri is None:
         return []
-    return [Way(who, str(uri), hops[0], caller, others=tuple(hops[1:MOST_PLACES]))]
+    endpoint, uri = call.desk.endpoint, with_user(Uri.parse(peer.uri), target.number)
+    hops = await endpoint.hops_to(uri)
+    for hop in hops:
+        endpoint.detours.set(hop, peer.over_mtu)
+    others = tuple(hops[1:MOST_PLACES])
+    return [Way(peer.id, str(uri), hops[0], target.caller, others=others)] if hops else []
 
 
 def _bulk(who: str, reach: Reach, target: TrunkTarget) -> Way:

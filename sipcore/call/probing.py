@@ -36,6 +36,7 @@ class Probing:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._asked: Transaction | None = None
+        self._hop: Hop | None = None  # where it went
 
     def begin(self) -> None:
         """Ask soon, and from then on every interval."""
@@ -65,6 +66,8 @@ class Probing:
 
     def _note(self, was_up: bool, is_alive: bool) -> None:
         self._count(is_alive)
+        if self._hop is not None:  # the peer's next place is asked next
+            (self._endpoint.answered if is_alive else self._endpoint.failed)(self._hop)
         if self.health.is_up != was_up:
             _log.warning("%s is %s", self._who, "up" if self.health.is_up else "down")
 
@@ -87,6 +90,7 @@ class Probing:
         hops = await self._endpoint.hops_to(uri)
         if self._timer is None:
             return
+        self._hop = hops[0] if hops else None
         if hops:
             self._asked = self._endpoint.request(self._request(uri, hops[0]), hops[0], self)
         else:

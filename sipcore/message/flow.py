@@ -1,5 +1,7 @@
 """Flow: the path a message came by and its answer goes back on (RFC 5626 3.1, RFC 3581)."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 # RFC 7118 5.2: a URI says ws, whether TLS lies beneath it or not.
@@ -10,6 +12,9 @@ _PARAMETERS = {
     "ws": ";transport=ws",
     "wss": ";transport=ws",
 }
+
+# What a UDP peer gets that is too large for a datagram: TCP, fragments, or TCP where it answers.
+OverMtu = Literal["auto", "udp", "tcp"]
 
 
 class Flow(Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
+from sipcore.message.flow import OverMtu
 from sipcore.numbering import Home, PrefixTable, Style
 from sipcore.policy.peers import PeerAddress, Peers
 from sipcore.policy.shelf import Shelf
@@ -84,6 +85,7 @@ class Trunk(Struct, frozen=True, gc=False):
     user: str | None = None
     style: Style = Style.NATIONAL
     health_s: int = 0
+    over_mtu: OverMtu = "auto"
 
 
 class Registration(Struct, frozen=True, gc=False):
@@ -115,6 +117,7 @@ class Carrier(Struct, frozen=True, gc=False):
     registration: Registration | None = None
     health_s: int = 0
     demote: Limits = Limits()
+    over_mtu: OverMtu = "auto"
 
 
 class Ha1s(Struct, frozen=True, gc=False):

@@ -75,6 +75,7 @@ def row_of(placed: Placed, site: Site) -> Row:
                 form.accept_from,
                 form.user,
                 _health_s(form.health),
+                form.over_mtu,
             )
 
 
@@ -90,6 +91,7 @@ def _carrier(form: CarrierForm) -> CarrierRow:
         _register(form),
         _health_s(form.health),
         form.demote,
+        form.over_mtu,
     )
 
 

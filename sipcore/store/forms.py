@@ -14,6 +14,7 @@ from msgspec import NODEFAULT, Meta, Struct, convert
 from msgspec.structs import FieldInfo, fields, replace
 
 from sipcore.errors import BadConfig
+from sipcore.message.flow import OverMtu
 from sipcore.policy.book import DeviceKind
 from sipcore.policy.standing import Limits
 from sipcore.rating.tables import Fault, Place, decode
@@ -51,6 +52,7 @@ class CarrierForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allow: tuple[str, ...] = ("national",)
     health: Interval = False
     demote: Limits = Limits()
+    over_mtu: OverMtu = "auto"
 
 
 class OptionForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +110,7 @@ class TrunkForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     password: str | None = None
     channels: Channels
     health: Interval = False
+    over_mtu: OverMtu = "auto"
 
 
 class CustomerForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sipcore.message.flow import OverMtu
 from sipcore.numbering import Home
 from sipcore.policy.book import DeviceKind
 from sipcore.policy.standing import Limits
@@ -39,6 +40,7 @@ class CarrierRow(Struct, frozen=True, omit_defaults=True):
     register: RegisterRow | None = None
     health_s: int = 0
     demote: Limits = Limits()
+    over_mtu: OverMtu = "auto"
 
 
 class CustomerRow(Struct, frozen=True, omit_defaults=True):
@@ -111,6 +113,7 @@ class TrunkRow(Struct, frozen=True, omit_defaults=True):
     accept_from: tuple[str, ...] = ()
     user: str | None = None
     health_s: int = 0
+    over_mtu: OverMtu = "auto"
 
 
 class CredentialRow(Struct, frozen=True):

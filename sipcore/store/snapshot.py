@@ -73,6 +73,7 @@ def _trunk(row: TrunkRow) -> Trunk:
         row.uri,
         row.user,
         health_s=row.health_s,
+        over_mtu=row.over_mtu,
     )
 
 
@@ -87,6 +88,7 @@ def _carrier(row: CarrierRow) -> Carrier:
         frozenset(row.allow),
         health_s=row.health_s,
         demote=row.demote,
+        over_mtu=row.over_mtu,
         registration=None
         if asked is None
         else Registration(asked.user, asked.secret, asked.domain, asked.expires_s, asked.auth_user),

@@ -4,14 +4,11 @@ auto: those that have taken a connection before; tcp: the peer says that it does
 """
 
 from collections.abc import Callable
-from typing import Literal
 
-from sipcore.message.flow import Flow, Hop
+from sipcore.message.flow import Flow, Hop, OverMtu
 from sipcore.transport.order import Place
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.ways import Ways
-
-Policy = Literal["auto", "udp", "tcp"]
 
 MOST_PEERS = 10_000
 
@@ -22,9 +19,9 @@ class TcpDetours:
     def __init__(self, ways: Ways, now: Callable[[], float]) -> None:
         self._ways = ways
         self._now = now
-        self._policies: dict[tuple[str, int], Policy] = {}
+        self._policies: dict[tuple[str, int], OverMtu] = {}
 
-    def set(self, hop: Hop, policy: Policy) -> None:
+    def set(self, hop: Hop, policy: OverMtu) -> None:
         """Take a peer's own rule, for the place of one of its ways."""
         place = (hop.flow.remote_address, hop.flow.remote_port)
         if policy == "auto":

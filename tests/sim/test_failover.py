@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import pytest
+
+from sipcore.dialog.oversize import DETOUR_S
+from sipcore.message.flow import Flow
 from sipcore.message.message import Headers
 from sipcore.message.parse import parse
 from sipcore.transport.avoid import FIRST_S
+from sipcore.transport.base import Lost
 from sipcore.transport.order import Srv
 from tests.sim.carrier import Carrier
 from tests.sim.loop import simulate
 from tests.sim.net import Place
-from tests.sim.phone import Phone, Talk
+from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.world import NODE, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 
@@ -211,5 +216,56 @@ def test_a_registration_goes_to_the_next_place_and_stays_there(tmp_path: Path) -
             await here.pass_time(3600)
             assert len(second.registers) > 3
             assert first.registers == []
+
+    simulate(main())
+
+
+class Tcp:
+    """Our TCP side: it takes what is to be sent and loses it, at once or without a word."""
+
+    name = "tcp"
+
+    def __init__(self, *, is_refused: bool) -> None:
+        self.address, self.port = NODE
+        self.is_refused = is_refused
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
+        self.sent.append(data)
+        if self.is_refused and lost is not None:
+            lost()
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("is_refused", "waits_s"), [(True, 0.0), (False, DETOUR_S)])
+def test_a_large_invite_goes_over_tcp_once_and_over_udp_when_that_fails(
+    tmp_path: Path, is_refused: bool, waits_s: float
+) -> None:
+    async def main() -> None:
+        provisioning = replaced(DEMO, ('# over_mtu = "auto"', 'over_mtu = "tcp" # "auto"'))
+        async with world(tmp_path, provisioning=provisioning) as here:
+            phone, carrier, tcp = (
+                await here.desk_phone(),
+                here.carrier(),
+                Tcp(is_refused=is_refused),
+            )
+            here.node.listen(tcp)
+            large = sdp(phone.place) + b"a=fmtp:8 x=" + b"x" * 1500 + b"\r\n"
+            for known in (False, True):
+                begun = here.clock.now
+                talk = phone.call(OUTSIDE, body=large)
+                await talk.answered.wait()
+                assert here.clock.now - begun == pytest.approx(0 if known else waits_s, abs=0.2)
+                talk.hang_up()
+                await here.pass_time(1)
+            assert len(tcp.sent) == 1, "its TCP is left alone for a while"
+            assert tcp.sent[0].startswith(b"INVITE ")
+            assert len(carrier.calls) == 2
+            assert {one.via.transport for talk in carrier.calls for one in talk.requests} == {"UDP"}
+            await here.pass_time(40)
+            assert here.leftovers() == {}
+            large_requests = here.node.stack.oversize.counts
+            assert large_requests == {"shrunk": 0, "tcp": 1, "fragmented": 2}
 
     simulate(main())

@@ -80,6 +80,10 @@ FAULTS = {
     "unknown-key": (carrier("a", "colour = 1  #HERE\n"), "unknown key `colour`"),
     "missing-keys": ("[[carrier]]  #HERE\nid = 'a'\nuri = 'sip:a'\n", "missing key `channels`"),
     "wrong-type": (carrier("a", "priority = 'x'  #HERE\n"), "priority: Expected `int`, got `str`"),
+    "over-mtu": (
+        carrier("a", "over_mtu = 'sctp'  #HERE\n"),
+        "over_mtu: Invalid enum value 'sctp'",
+    ),
     "out-of-range": (carrier("a", "weight = -1  #HERE\n"), "weight: Expected `int` >= 0"),
     "carrier-twice": (
         carrier("a") + "[[carrier]]\nid = 'a'  #HERE\nuri = 'sip:a'\nchannels = 1\n",

@@ -6,7 +6,7 @@ import pytest
 
 from sipcore.rating.tariff import parse_tariff
 from sipcore.store.sqlite import Store
-from tests.store.files import DEMO, account, customer, number, trunk
+from tests.store.files import DEMO, account, carrier, customer, number, trunk
 
 
 def test_the_demonstration_becomes_a_book(store: Store) -> None:
@@ -74,3 +74,10 @@ def test_a_plan_that_is_no_longer_sold_grants_nothing_and_says_so(
     assert "plan-not-in-tariff account=a-1 plans=pbx-2-8" in caplog.text
     assert later.check(customer("a")) == []
     later.close()
+
+
+def test_a_peer_may_say_what_it_wants_when_a_datagram_is_too_small(store: Store) -> None:
+    text = carrier("a", "over_mtu = 'tcp'\n") + customer("c", account("c-1"))
+    store.import_provisioning(text + trunk("pbx", "c-1", "over_mtu = 'udp'\n"))
+    book = store.load_book()
+    assert (book.carriers["a"].over_mtu, book.trunks["pbx"].over_mtu) == ("tcp", "udp")

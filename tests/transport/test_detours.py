@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from sipcore.message.flow import Flow, Hop
-from sipcore.transport.detours import Policy, TcpDetours
+from sipcore.message.flow import Flow, Hop, OverMtu
+from sipcore.transport.detours import TcpDetours
 from sipcore.transport.resolve import Resolver
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.ways import Ways
@@ -50,7 +50,7 @@ def test_a_peer_gets_tcp_once_it_took_a_connection_until_that_fails(run: Run) ->
 
 
 @pytest.mark.parametrize(("policy", "is_tried"), [("auto", False), ("udp", False), ("tcp", True)])
-def test_a_peers_own_rule_goes_first(run: Run, policy: Policy, is_tried: bool) -> None:
+def test_a_peers_own_rule_goes_first(run: Run, policy: OverMtu, is_tried: bool) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         ways = Ways(Resolver(loop))
