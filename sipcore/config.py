@@ -69,6 +69,7 @@ class Sip(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):
     address: str = "127.0.0.1"
+    address6: str | None = None
     ports: tuple[Port, Port] = (10000, 19999)
     workers: Count = 1
     wire: Literal["auto", "epoll"] = "auto"
@@ -158,6 +159,12 @@ def _contradictions(config: Config) -> list[str]:
         faults.append(
             "media.address: phones are told this address, so it must be one of this machine's own"
             f", not {config.media.address} - at `$.media.address`"
+        )
+    six = config.media.address6
+    if six is not None and (":" not in six or six == "::" or ":" in config.media.address):
+        faults.append(
+            "media.address6: an IPv6 address of this machine's own, beside an IPv4 address in"
+            f" media.address, not {six} - at `$.media.address6`"
         )
     if config.media.jitter_ms[0] > config.media.jitter_ms[1]:
         faults.append("media.jitter_ms: least is above greatest - at `$.media.jitter_ms`")

@@ -86,6 +86,7 @@ def _media_settings(config: Config, data: Path, number: int) -> dict[str, object
     return {
         "path": str(data / f"media-{number}.sock"),
         "address": config.media.address,
+        "address6": config.media.address6 or "",
         "silence_s": config.media.silence_s,
         "jitter_ms": config.media.jitter_ms,
         "recordings": str(data / "recordings"),

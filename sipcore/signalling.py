@@ -119,7 +119,14 @@ class SignallingProcess:
         connects = [unix_link(path) for path in paths]
         media = config.media
         return MediaPool(
-            media.address, media.ports, media.silence_s, clock, ids, connects, self._salvage
+            media.address,
+            media.ports,
+            media.silence_s,
+            clock,
+            ids,
+            connects,
+            self._salvage,
+            media.address6 or "",
         )
 
     async def _salvage(self, name: str) -> str:

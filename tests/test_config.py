@@ -117,6 +117,9 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
          "tcp has no use for certificates - at `$.listen[1]`"),
         ("[[listen]]\norigins = ['https://phone.example']",
          "origins are of ws and wss, not of udp - at `$.listen[0]`"),
+        ('[media]\naddress6 = "192.0.2.1"',
+         "media.address6: an IPv6 address of this machine's own, beside an IPv4 address in"
+         " media.address, not 192.0.2.1 - at `$.media.address6`"),
         ('[media]\naddress = "0.0.0.0"',
          "media.address: phones are told this address, so it must be one of this machine's own, not"
          " 0.0.0.0 - at `$.media.address`"),

@@ -243,6 +243,7 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
     try:
         if call.is_delayed:
             offer = await call.media.propose("b")
+            call.media.face("a", a.source)
         else:
             offer = await call.media.offer("a", a.invite.body, a.source)
     except BadMessage as fault:

@@ -110,6 +110,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
         headers["Route"] = list(way.route)
     if way.caller:
         headers["P-Asserted-Identity"] = [f"{name}<{shown}>"]
+    offer = call.desk.media.facing(offer, hop.flow.remote_address)
     if offer:
         headers["Content-Type"] = [SDP]
     return Request("INVITE", way.uri, headers, offer)

@@ -61,6 +61,8 @@ class Agreement:
     def offer(self, side: Side, sdp: bytes, parsed: Sdp, said: Said) -> bytes:
         """Take an offer; return it for the other side. It counts when that one answers."""
         to = other_than(side)
+        stated = next((one.address for one in said.streams if one.address), said.source)
+        self.author(side).choose(stated)
         self._open = _Open(side, said, sdp, to, self._told.get(to))
         self._offered = parsed
         if side not in self._heard:  # early media needs the first one at once
@@ -82,6 +84,13 @@ class Agreement:
     def learn(self, side: Side, sdp: bytes, source: str) -> None:
         """Take an answer that the other side cannot be told now: it is due. Raises BadMessage."""
         self._learn(side, sdp, source)
+
+    def face(self, side: Side, peer: str) -> None:
+        """Take note of the family of a side's address: what it was told was written for it."""
+        author, told = self.author(side), self._told.get(side)
+        if told is not None:
+            self._told[side] = Told(told.streams, author.facing(told.sdp, peer))
+        author.face(peer)
 
     def withdraw(self) -> None:
         """Forget the offer that waits: it was refused, what was agreed before goes on."""

@@ -250,15 +250,37 @@ def _with_formats(media: Media, kept: Sequence[str]) -> Media:
 
 
 class Author:
-    """Writes what this relay says to one side: one o= line for all of it (RFC 3264 8)."""
+    """Writes what this relay says to one side: one o= line for all of it (RFC 3264 8).
 
-    def __init__(self, session_id: str, address: str) -> None:
+    `address` is shown, or `address6`, where there is one, to a side that is of that family.
+    """
+
+    def __init__(self, session_id: str, address: str, address6: str = "") -> None:
         self._session_id = session_id
+        self._homes = {":" in one: one for one in (address6, address) if one}
         self._address = address
-        self._family = "IP6" if ":" in address else "IP4"
         self._version = 0
         self._last: list[str] = []
         self._text = b""
+
+    def choose(self, peer: str) -> None:
+        """Show our address of a peer's family from now on."""
+        mine = self._homes.get(":" in peer, self._address)
+        if mine != self._address:
+            self._address = mine
+            self._last = []
+
+    def face(self, peer: str) -> None:
+        """Do that with what was written already: it was sent as `facing` has it."""
+        self._text = self.facing(self._text, peer)
+        self._address = self._homes.get(":" in peer, self._address)
+
+    def facing(self, sdp: bytes, peer: str) -> bytes:
+        """Return an SDP of ours with our address of a peer's family."""
+        is_v6 = ":" in peer
+        if len(self._homes) < 2:
+            return sdp
+        return show(sdp, self._homes[not is_v6], self._homes[is_v6])
 
     def write(self, sdp: Sdp, described: Sequence[Described], ports: Sequence[int]) -> bytes:
         """Tell what the other side said in `sdp`, with our own ports.
@@ -282,9 +304,20 @@ class Author:
         self._version += 1
         self._last = lines
         origin = Origin("-", self._session_id, self._version, self._address)
-        connection = f"c=IN {self._family} {self._address}"
+        family = "IP6" if ":" in self._address else "IP4"
+        connection = f"c=IN {family} {self._address}"
         self._text = join_lines(("v=0", origin.line(), "s=-", connection, *lines))
         return self._text
+
+
+def show(sdp: bytes, instead: str, address: str) -> bytes:
+    """Put one address of ours in the place of another: in the o= and the c= line."""
+    return sdp.replace(_home(instead), _home(address), 2)
+
+
+def _home(address: str) -> bytes:
+    """Write an address as the o= and the c= line end."""
+    return f"IN IP{6 if ':' in address else 4} {address}\r\n".encode()
 
 
 def _read_media(sdp: Sdp, media: Media, source: str) -> Described:

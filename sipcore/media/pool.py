@@ -17,7 +17,7 @@ from sipcore.log import logger
 from sipcore.media import control
 from sipcore.media.connection import Carried, Worker
 from sipcore.media.control import OnEvent, Recorded, Side
-from sipcore.media.offer import Author
+from sipcore.media.offer import Author, show
 from sipcore.media.quality import StreamState, Totals
 from sipcore.media.session import MediaSession
 from sipcore.media.wire.ports import Ports
@@ -51,9 +51,10 @@ class LegState(Struct, frozen=True):
 class MediaPool:
     """The workers of a node and its media ports.
 
-    `address` is what every SDP shows; `ports` the first and last UDP port, inclusive; `connects`
-    has one way to connect for each worker (control.unix_link). `silence_s` is the workers' setting,
-    kept here for whoever asks. `salvage` is asked for recordings whose worker is no more.
+    `address` is what every SDP shows, or `address6`, if there is one, to those who come by IPv6;
+    `ports` the first and last UDP port, inclusive; `connects` has one way to connect for each
+    worker (control.unix_link). `silence_s` is the workers' setting, kept here for whoever asks.
+    `salvage` is asked for recordings whose worker is no more.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class MediaPool:
         ids: Ids,
         connects: Sequence[control.Connect],
         salvage: Salvage | None = None,
+        address6: str = "",
     ) -> None:
         self.address = address
+        self.address6 = address6
         self.silence_s = silence_s
         self.ports = Ports(ports[0], ports[1], ids.fraction)
         self._clock = clock
@@ -213,9 +216,16 @@ class MediaPool:
             else:
                 self.ports.put_back(port)
 
+    def facing(self, sdp: bytes, peer: str) -> bytes:
+        """Return an offer of ours as a peer at this address is told it: our own of its family."""
+        if not self.address6:
+            return sdp
+        both = (self.address, self.address6)
+        return show(sdp, *(both if ":" in peer else both[::-1]))
+
     def author(self) -> Author:
         """Return who writes our descriptions for one side of a call."""
-        return Author(str(int(self._ids.token(12), 16)), self.address)
+        return Author(str(int(self._ids.token(12), 16)), self.address, self.address6)
 
     def forget(self, call_id: str) -> None:
         """Take a finished session off the list."""

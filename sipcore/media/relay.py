@@ -90,7 +90,7 @@ class Relay:
         """
         streams = self._streams
         address = canonical(one.address)
-        is_reachable = bool(address) and (":" in address) == self._wire.is_ipv6 and one.port > 0
+        is_reachable = bool(address) and self._wire.reaches(address) and one.port > 0
         sources = [self._addresses.hold(text) for text in one.sources[:2]] if one.port else []
         for number in streams.sources[row].tolist():
             self._addresses.drop(number)

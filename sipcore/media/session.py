@@ -97,9 +97,15 @@ class MediaSession:
         """
         if not self._streams:
             raise MediaError("an answer before any offer")
+        self.face(side, source)
         told = self._agreement.answer(side, sdp, source)
         self._say()
         return told
+
+    def face(self, side: Side, peer: str) -> None:
+        """Let a side be told our address of the family that its signalling comes by."""
+        if self._pool.address6:
+            self._agreement.face(side, peer)
 
     def learn(self, side: Side, sdp: bytes, source: str) -> None:
         """Take the answer of `side`, which the other side cannot be told now: see is_due.
@@ -108,6 +114,7 @@ class MediaSession:
         """
         if not self._streams:
             raise MediaError("an answer before any offer")
+        self.face(side, source)
         self._agreement.learn(side, sdp, source)
         self._say()
 

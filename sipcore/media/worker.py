@@ -28,6 +28,7 @@ class Settings(Struct, frozen=True):
     address: str
     silence_s: float
     jitter_ms: tuple[int, int] = (20, 120)
+    address6: str = ""
     recordings: str = ""
 
 
@@ -41,7 +42,7 @@ def run(settings: Settings, lifeline_fd: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the supervisor acts
     clock = SystemClock()
     addresses = Addresses()
-    wire = EpollWire(settings.address, addresses)
+    wire = EpollWire(settings.address, addresses, address6=settings.address6)
     wall_s = clock.wall_s() - clock.monotonic()
     recorder = Recorder(Path(settings.recordings), clock) if settings.recordings else None
     engine = Engine(

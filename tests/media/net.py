@@ -47,7 +47,7 @@ def seeded(seed: int = 1) -> Ids:
 class MemoryWire:
     """Doors as queues. A latched door hears only its remote, as a connected socket does."""
 
-    is_ipv6 = False
+    is_dual = False
 
     def __init__(self, rows: int = 64, *, names_all: bool = False, cells: int = CELLS) -> None:
         self.addresses = Addresses()
@@ -65,6 +65,9 @@ class MemoryWire:
         self._doors: dict[int, int] = {}  # port: door
         self._remotes: dict[int, tuple[Remote | None, bool]] = {}
         self._queue: deque[tuple[int, Remote, bytes]] = deque()
+
+    def reaches(self, address: str) -> bool:
+        return ":" not in address or self.is_dual
 
     def deliver(self, source: Remote, port: int, packet: bytes) -> None:
         """Bring a packet from `source` to one of our ports, if it is open."""

@@ -169,3 +169,39 @@ def test_ipv6(hosts: list[socket.socket]) -> None:
         phone.sendto(b"now", ("::1", PORT + 10))
         assert received(wire) == [(RTP, b"now", 0, 0)]
     wire.shut()
+
+
+def test_a_door_of_both_families_is_where_its_remote_is() -> None:
+    addresses = Addresses()
+    four, six = addresses.hold("127.0.0.1"), addresses.hold("::1")
+    wire = EpollWire("127.0.0.1", addresses, rows=8, address6="::1")
+    assert wire.reaches("192.0.2.1")
+    assert wire.reaches("2001:db8::1")
+    wire.open(1, PORT + 20)
+    old = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    new = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with old, new:
+        for phone, host, number in ((old, "127.0.0.1", four), (new, "::1", six)):
+            phone.bind((host, 0))
+            phone.settimeout(5)
+            phone.sendto(b"hello", (host, PORT + 20))
+            assert received(wire) == [(RTP, b"hello", number, phone.getsockname()[1])]
+        for phone, host, other, its in ((new, "::1", old, four), (old, "127.0.0.1", new, six)):
+            wire.aim(RTP, (host, phone.getsockname()[1]), is_latched=True)
+            assert send(wire, RTP, b"back") == 0
+            assert phone.recv(100) == b"back"
+            phone.sendto(b"mine", (host, PORT + 20))
+            assert received(wire) == [(RTP, b"mine", 0, 0)]
+            far = "::1" if host == "127.0.0.1" else "127.0.0.1"
+            other.sendto(b"foreign", (far, PORT + 20))
+            assert received(wire) == [(RTP, b"foreign", its, other.getsockname()[1])]
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as taken:
+        taken.bind(("::1", PORT + 23))
+        with pytest.raises(OSError, match="in use"):
+            wire.open(2, PORT + 22)
+    wire.open(2, PORT + 22)
+    wire.shut()
+
+
+def test_a_wire_of_one_family_reaches_no_other(wire: EpollWire) -> None:
+    assert (wire.reaches("192.0.2.1"), wire.reaches("::1")) == (True, False)

@@ -201,3 +201,21 @@ def test_what_the_worker_is_told() -> None:
 def test_only_speech_waits_in_the_jitter_buffer(lines: tuple[str, ...], mode: str) -> None:
     said = read(parse_sdp(one_line(*lines)), SOURCE)
     assert describe(0, 0, said, None).mode == mode
+
+
+def test_an_author_of_two_addresses_shows_the_one_of_the_peers_family() -> None:
+    author = Author("5", "192.0.2.1", "2001:db8::1")
+    first = author.propose(10000)
+    assert b"o=- 5 1 IN IP4 192.0.2.1\r\n" in first
+    assert b"c=IN IP4 192.0.2.1\r\n" in first
+    sent = author.facing(first, "2001:db8::99")
+    assert b"o=- 5 1 IN IP6 2001:db8::1\r\n" in sent
+    assert b"c=IN IP6 2001:db8::1\r\n" in sent
+    assert b"192.0.2.1" not in sent
+    assert author.facing(sent, "192.0.2.99") == first
+    author.face("2001:db8::99")
+    assert author.propose(10000) == sent, "that is what was sent, so it is no news"
+    author.choose("2001:db8::99")
+    assert author.propose(10000) == sent
+    author.choose("192.0.2.99")
+    assert author.propose(10000) == first.replace(b"- 5 1 IN", b"- 5 2 IN"), "a peer that has moved"

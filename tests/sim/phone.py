@@ -16,7 +16,7 @@ from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
 from sipcore.ids import Ids
 from sipcore.message.digest import Credentials, ha1, response_of
-from sipcore.message.flow import Flow, Hop
+from sipcore.message.flow import Flow, Hop, host_port
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
@@ -31,8 +31,9 @@ def sdp(
 ) -> bytes:
     """Return a small description of an audio stream at a place's port + 1000."""
     address, port = place
+    at = f"IN {'IP6' if ':' in address else 'IP4'} {address}"
     return (
-        f"v=0\r\no=- 1 {version} IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
+        f"v=0\r\no=- 1 {version} {at}\r\ns=-\r\nc={at}\r\nt=0 0\r\n"
         f"m=audio {port + 1000} RTP/AVP {payload}\r\na=rtpmap:8 PCMA/8000\r\n"
         f"a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
     ).encode()
@@ -187,7 +188,7 @@ class Phone:
 
     def hop(self, uri: str | None = None) -> Hop:
         """Return the way to a URI; to the node without one."""
-        target = uri or f"sip:{self.node[0]}:{self.node[1]}"
+        target = uri or f"sip:{host_port(*self.node)}"
         hop = self.endpoint.hop_at_once(Uri.parse(target))
         assert hop is not None, target
         return hop

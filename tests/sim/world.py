@@ -80,6 +80,7 @@ class World:
             self.ids,
             self.workers.connects,
             self._salvage,
+            media.address6 or "",
         )
 
     async def _salvage(self, name: str) -> str:

@@ -120,7 +120,10 @@ class Wire(Protocol):
     """Sockets, or something that behaves like them. Nothing here waits or raises, but `open`."""
 
     batch: Batch
-    is_ipv6: bool
+
+    def reaches(self, address: str) -> bool:
+        """Tell whether the wire has an address of the family of this one."""
+        ...
 
     def open(self, row: int, port: int) -> None:
         """Bind the doors of `row` to `port` and `port + 1`. Raises OSError, and keeps neither."""

@@ -9,7 +9,7 @@ import platform
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -35,13 +35,17 @@ Send = Callable[[memoryview], object]
 
 
 class _Door:
-    """A socket, and what is known of its remote."""
+    """A socket of each family that there is, and what is known of its remote.
 
-    __slots__ = ("is_connected", "number", "remote", "socket", "unvouched")
+    `socket` is the one of the remote's family.
+    """
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    __slots__ = ("is_connected", "number", "remote", "socket", "sockets", "unvouched")
+
+    def __init__(self, number: int, sockets: Sequence[socket.socket]) -> None:
         self.number = number
-        self.socket = sock
+        self.sockets = sockets
+        self.socket = sockets[0]
         self.remote: Remote | None = None
         self.is_connected = False
         self.unvouched = 0  # packets that may have been queued before it was connected
@@ -52,18 +56,20 @@ class _Door:
 
 
 class EpollWire:
-    """Sockets bound to `address` (numeric). See wire/base.py for the face.
+    """Sockets bound to `address` (numeric), and to `address6` if there is one.
+
+    See wire/base.py for the face.
 
     `receive` looks LOOKS times at the sockets: a stream that was held up empties its queue a few
     packets a batch, and no flood keeps the others waiting.
     """
 
-    def __init__(self, address: str, addresses: Addresses, rows: int = BATCH_ROWS) -> None:
+    def __init__(
+        self, address: str, addresses: Addresses, rows: int = BATCH_ROWS, address6: str = ""
+    ) -> None:
         self.batch = Batch(rows)
-        self._address = address
+        self._homes = [(_family(one), one) for one in (address, address6) if one]
         self._addresses = addresses
-        self.is_ipv6 = ":" in address
-        self._family = socket.AF_INET6 if self.is_ipv6 else socket.AF_INET
         self._epoll = select.epoll()
         self._doors: dict[int, _Door] = {}
         # By descriptor: the door's number, and what receives there. By door: what sends there.
@@ -84,56 +90,61 @@ class EpollWire:
         return self._epoll.fileno()
 
     def open(self, row: int, port: int) -> None:
-        pair: list[socket.socket] = []
+        opened: list[socket.socket] = []
         try:
             for number in (port, port + 1):
-                sock = socket.socket(self._family, socket.SOCK_DGRAM)
-                pair.append(sock)
-                sock.setblocking(False)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-                sock.bind((self._address, number))
+                for family, address in self._homes:
+                    sock = socket.socket(family, socket.SOCK_DGRAM)
+                    opened.append(sock)
+                    sock.setblocking(False)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+                    sock.bind((address, number))
         except OSError:
-            for sock in pair:
+            for sock in opened:
                 sock.close()
             raise
-        for channel, sock in enumerate(pair):
-            self._add(_Door(2 * row + channel, sock))
+        each = len(self._homes)
+        self._add(_Door(2 * row, opened[:each]))
+        self._add(_Door(2 * row + 1, opened[each:]))
+
+    def reaches(self, address: str) -> bool:
+        return _family(address) in [family for family, _ in self._homes]
 
     def _add(self, door: _Door) -> None:
-        fd = door.socket.fileno()
-        while fd >= len(self._receivers):
+        fds = [sock.fileno() for sock in door.sockets]
+        while max(fds) >= len(self._receivers):
             self._receivers.append(_receive_nothing)
-        if fd >= len(self._numbers):
-            self._numbers = np.resize(self._numbers, 2 * fd)
+        if max(fds) >= len(self._numbers):
+            self._numbers = np.resize(self._numbers, 2 * max(fds))
         while door.number >= len(self._senders):
             self._senders.append(_send_nothing)
         self._doors[door.number] = door
-        self._numbers[fd] = door.number
+        self._numbers[fds] = door.number
         self._bind(door)
-        self._epoll.register(fd, select.EPOLLIN)
+        for fd in fds:
+            self._epoll.register(fd, select.EPOLLIN)
 
     def _bind(self, door: _Door) -> None:
         """Choose what sends by a door, and what receives: without names where the kernel vouches.
 
         What was queued before connect() may be foreign; most often nothing was.
         """
-        fd = door.socket.fileno()
         self._senders[door.number] = door.socket.send if door.is_connected else door.send
         door.unvouched = _queued(door.socket)
+        for sock in door.sockets:
+            self._receivers[sock.fileno()] = partial(self._receive_named, door, sock)
         if door.is_connected and not door.unvouched:
-            self._receivers[fd] = door.socket.recv_into
-        else:
-            self._receivers[fd] = lambda view: self._receive_named(door, view)
+            self._receivers[door.socket.fileno()] = door.socket.recv_into
 
     def close(self, row: int) -> None:
         for number in (2 * row, 2 * row + 1):
             if (door := self._doors.pop(number, None)) is not None:
-                fd = door.socket.fileno()
                 self._senders[number] = _send_nothing
-                self._receivers[fd] = _receive_nothing
-                self._epoll.unregister(fd)
-                door.socket.close()
+                for sock in door.sockets:
+                    self._receivers[sock.fileno()] = _receive_nothing
+                    self._epoll.unregister(sock.fileno())
+                    sock.close()
 
     def aim(self, door: int, remote: Remote | None, *, is_latched: bool) -> None:
         entry = self._doors[door]
@@ -142,6 +153,9 @@ class EpollWire:
             _libc.connect(entry.socket.fileno(), _UNSPECIFIED, len(_UNSPECIFIED))
             entry.is_connected = False
         entry.remote = remote
+        if remote is not None:
+            family = _family(remote[0])
+            entry.socket = next((s for s in entry.sockets if s.family == family), entry.socket)
         if is_latched and remote is not None:
             with suppress(OSError):
                 entry.socket.connect(remote)
@@ -189,14 +203,14 @@ class EpollWire:
             batch.port[at] = port
         return count
 
-    def _receive_named(self, door: _Door, view: memoryview) -> int:
+    def _receive_named(self, door: _Door, sock: socket.socket, view: memoryview) -> int:
         """Receive one packet with its sender. Raises OSError when nothing is there."""
-        size, sender = door.socket.recvfrom_into(view)
+        size, sender = sock.recvfrom_into(view)
         self.batch.senders[len(self._sizes)] = sender[:2]
-        if door.is_connected:
+        if door.is_connected and sock is door.socket:
             door.unvouched -= 1
             if door.unvouched <= 0:
-                self._receivers[door.socket.fileno()] = door.socket.recv_into
+                self._receivers[sock.fileno()] = sock.recv_into
         return size
 
     def send(self, doors: NDArray[np.int64], cells: NDArray[np.int64]) -> int:
@@ -229,6 +243,10 @@ class EpollWire:
             if number % 2 == 0:
                 self.close(number // 2)
         self._epoll.close()
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _queued(sock: socket.socket) -> int:
