@@ -3,6 +3,8 @@
 # make long   the sizes that the issues name
 # make fuzz   fuzzing by coverage, SECONDS=120 in all
 # make docs   docs/metrics.md and the dashboards, written anew
+# make clients  installs what the interoperability tests call with, into .venv-clients
+# make interop  those tests alone; they write docs/interop.md
 # make peers  installs what the benches measure beside sipcore, into .venv-peers
 # make bench  the benches, figures to standard output
 PYTHON ?= python3
@@ -11,7 +13,7 @@ DATA ?=
 SECONDS ?= 120
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help setup run test long fuzz docs peers bench check lock clean
+.PHONY: help setup run test long fuzz docs clients interop peers bench check lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -33,10 +35,10 @@ check: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: setup check
+test: setup check clients
 	.venv/bin/python tests/run.py
 
-long: setup
+long: setup clients
 	.venv/bin/python tests/run.py --long
 
 fuzz: .venv/.fuzz
@@ -49,6 +51,17 @@ fuzz: .venv/.fuzz
 docs: setup
 	.venv/bin/python docs/write.py
 	.venv/bin/python -m deploy.dashboards
+
+clients: .venv-clients/.installed
+
+.venv-clients/.installed: tests/interop/clients.lock
+	$(PYTHON) -m venv --clear .venv-clients
+	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	    --only-binary :all: -r tests/interop/clients.lock
+	@touch $@
+
+interop: setup clients
+	.venv/bin/python -m pytest tests/interop --write-interop
 
 peers: .venv-peers/.installed
 
@@ -69,6 +82,8 @@ lock: setup
 	    --no-emit-index-url --no-emit-find-links --no-header bench/peers.in -o bench/peers.lock --upgrade
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header tests/fuzz/atheris.in -o tests/fuzz/atheris.lock --upgrade
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header tests/interop/clients.in -o tests/interop/clients.lock --upgrade
 
 clean:
-	rm -rf .venv .venv-peers build *.egg-info
+	rm -rf .venv .venv-clients .venv-peers build *.egg-info

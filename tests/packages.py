@@ -30,7 +30,12 @@ PACKAGES = (
             "interop/test_stop.py",
         ),
     ),
-    Package("baresip-core", "baresip", ("interop/test_baresip.py",)),
+    Package(
+        "baresip-core",
+        "baresip",
+        ("interop/test_baresip.py", "interop/test_clients.py", "interop/test_recording.py"),
+    ),
+    Package("linphone-cli", "linphonec", ("interop/test_clients.py",)),
     Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),
     Package("prometheus", "prometheus", ("deploy/test_rules.py", "interop/test_dashboards.py")),
     Package("systemd", "systemd-analyze", ("deploy/test_unit.py",)),

@@ -7,11 +7,14 @@ import pytest
 
 from docs.write import PAGE, text
 from sipcore.catalogue import DEFINITIONS
+from tests.interop import matrix
 
 ROOT = Path(__file__).parents[1]
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
 RULES = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text("utf-8")
 ALERTS = re.findall(r"^ +- alert: (\w+)$", RULES, re.MULTILINE)
+
+CLIENT = re.compile(r".*: \S+ \d\S*$")  # a line with a version, which may be another here
 
 
 def sections() -> dict[str, str]:
@@ -43,6 +46,12 @@ def test_every_alert_leads_to_its_heading(alert: str) -> None:
 
 def test_no_heading_is_of_an_alert_that_is_no_more() -> None:
     assert sorted(name for name in sections() if name.startswith("Sipcore")) == sorted(ALERTS)
+
+
+def test_the_page_of_clients_promises_what_the_tests_show() -> None:
+    promised = [line for line in matrix.text().splitlines() if not CLIENT.match(line)]
+    page = matrix.PAGE.read_text("utf-8").splitlines()
+    assert [line for line in page if not CLIENT.match(line)] == promised, "run make interop"
 
 
 def test_the_files_and_metrics_that_are_named_are_there() -> None:

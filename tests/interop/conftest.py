@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.interop.devices import Devices
+from tests.interop.matrix import PAGE, Matrix, text, ways
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
 from tests.interop.sipp import Sipp
+from tests.interop.stage import PHONES, Stage
 from tests.interop.town import Town
 
+MATRIX = Matrix()
 HERE = Path(__file__).parent
 
 
@@ -20,6 +23,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.interop)
             item.add_marker(pytest.mark.xdist_group("interop"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-interop", action="store_true", help="write docs/interop.md")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of a case for each client and transport that the matrix promises it of."""
+    if "stage" in metafunc.fixturenames:
+        pairs = ways(metafunc.module.CASE_OF[metafunc.function], *PHONES)
+        ids = [f"{client}-{transport}" for client, transport in pairs]
+        metafunc.parametrize("stage", pairs, ids=ids, indirect=True, scope="module")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, when asked to and when everything on it was shown."""
+    if session.config.getoption("--write-interop") and not exitstatus:
+        missing = MATRIX.missing()
+        if missing:
+            print(f"\ndocs/interop.md is not written; not shown: {missing}")
+            session.exitstatus = 1
+        else:
+            PAGE.write_text(text(), "utf-8")
+
+
+@pytest.fixture
+def shown() -> Matrix:
+    return MATRIX
+
+
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    stage = Stage(tmp_path_factory.mktemp("stage"), *request.param)
+    try:
+        stage.open()
+        yield stage
+    finally:
+        stage.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(request: pytest.FixtureRequest) -> None:
+    """Each test on a stage begins in silence."""
+    if "stage" in request.fixturenames:
+        stage: Stage = request.getfixturevalue("stage")
+        stage.quiet()
 
 
 @pytest.fixture

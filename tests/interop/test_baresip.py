@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.interop.baresip import PHONE_HOST, PORTS, Baresip
+from tests.interop.clients.baresip import Baresip
+from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line
 from tests.interop.node import Node
-from tests.interop.ports import Ports
+from tests.interop.ports import HOST, Ports
 from tests.interop.tones import RATE, read, share, write_tone
 from tests.interop.town import DESK, WORKSHOP
 from tests.interop.waiting import stays, until
@@ -19,13 +20,14 @@ TALK_S = 4.0
 
 @pytest.fixture
 def phones(tmp_path: Path, node: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST, 2 * PORTS + 1)
+    ports = Ports(PHONE_HOST, 2 * LINE_PORTS + 1)
     started: list[Baresip] = []
     try:
         for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):
             tone = write_tone(tmp_path / f"{account.user}.wav", hertz, 30)
             folder = tmp_path / f"baresip-{account.user}"
-            started.append(Baresip(folder, ports, account, node.sip, tone))
+            line = Line.of(account, f"{HOST}:{node.sip}", "udp", ports)
+            started.append(Baresip(folder, line, tone))
         desk, workshop = started
         for phone in started:
             phone.start()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from sipcore.media.g711 import A_LAW, LINEAR
-from tests.interop.baresip import PHONE_HOST, PORTS, Baresip
+from tests.interop.clients.baresip import Baresip
+from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line
 from tests.interop.devices import Devices
 from tests.interop.node import Node, Row
-from tests.interop.ports import Ports
+from tests.interop.ports import HOST, Ports
 from tests.interop.rtp import SAMPLES
 from tests.interop.talking import talk
 from tests.interop.tones import RATE, share, write_tone
@@ -37,13 +38,14 @@ def recorded(node: Node, town: Town) -> Node:
 
 @pytest.fixture
 def phones(tmp_path: Path, recorded: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST, 2 * PORTS + 1)
+    ports = Ports(PHONE_HOST, 2 * LINE_PORTS + 1)
     started: list[Baresip] = []
     try:
         for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):
             tone = write_tone(tmp_path / f"{account.user}.wav", hertz, 30)
             folder = tmp_path / f"baresip-{account.user}"
-            started.append(Baresip(folder, ports, account, recorded.sip, tone))
+            line = Line.of(account, f"{HOST}:{recorded.sip}", "udp", ports)
+            started.append(Baresip(folder, line, tone))
         for phone in started:
             phone.start()
         until("both are registered", lambda: len(recorded.show("bindings")) == 2)

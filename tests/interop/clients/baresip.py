@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.interop.ports import HOST, Ports
-from tests.interop.town import Account
+from tests.interop.clients.base import RTP_PORTS, Line, uri
+from tests.interop.tones import write_tone
 from tests.interop.waiting import until
 from tests.packages import require
 
@@ -34,37 +34,37 @@ module_app ctrl_tcp.so
 ctrl_tcp_listen {host}:{control}
 snd_path {folder}
 """
-PHONE_HOST = "127.0.0.1"  # it lets the kernel choose the source of its sound, which is this one
-RTP_PORTS = 8
-PORTS = RTP_PORTS + 3  # SIP, SIP over TLS on the next one, and the interface
 CODEC = "PCMA/8000/1"
+TONE_HZ, TONE_S = 600.0, 30
 
 
 class Baresip:
     """One phone. It answers by itself."""
 
-    def __init__(self, folder: Path, ports: Ports, account: Account, node: int, tone: Path) -> None:
+    def __init__(self, folder: Path, line: Line, tone: Path | None = None) -> None:
         require("baresip")
+        account = line.account
         self.name = account.user
         self.events: list[dict[str, Any]] = []
         self._folder = folder
+        self._line = line
         folder.mkdir()
-        control, rtp = ports.take(), ports.take(RTP_PORTS)
         (folder / "config").write_text(
             CONFIG.format(
-                host=PHONE_HOST,
+                host=line.host,
                 modules=modules(),
-                sip=ports.take(2),  # SIP over TLS takes the next one
-                rtp=rtp,
-                last_rtp=rtp + RTP_PORTS - 1,
-                control=control,
-                tone=tone,
+                sip=line.sip,
+                rtp=line.rtp,
+                last_rtp=line.rtp + RTP_PORTS - 1,
+                control=line.control,
+                tone=tone or write_tone(folder / "tone.wav", TONE_HZ, TONE_S),
                 folder=folder,
+                ca=line.ca,
             )
         )
         (folder / "accounts").write_text(
             f"<sip:{account.user}@{account.domain}>;auth_user={account.user}"
-            f';auth_pass={account.password};outbound="sip:{HOST}:{node}"'
+            f';auth_pass={account.password};outbound="sip:{line.node};transport={line.transport}"'
             f";regint=600;answermode=auto;audio_codecs={CODEC}\n"
         )
         (folder / "contacts").touch()
@@ -75,13 +75,34 @@ class Baresip:
                 stdout=screen,
                 stderr=screen,
             )
-        self._control_port = control
         self._control: socket.socket | None = None
         self._unread = b""
 
     def start(self) -> None:
         """Wait until it can be told something."""
-        self._control = until(f"baresip {self.name} listens", lambda: connected(self._control_port))
+        self._control = until(f"baresip {self.name} listens", self._connected)
+
+    def call(self, number: str) -> None:
+        self.tell("dial", uri(number, self._line))
+
+    def hang_up(self) -> None:
+        self.tell("hangup")
+
+    def hold(self) -> None:
+        self.tell("hold")
+
+    def resume(self) -> None:
+        self.tell("resume")
+
+    def press(self, digit: str, by: str) -> None:
+        assert by == "rtp"
+        self.tell("sndcode", digit)
+
+    def transfer(self, number: str) -> None:
+        self.tell("transfer", uri(number, self._line))
+
+    def transfer_to_consulted(self) -> None:
+        raise NotImplementedError
 
     def tell(self, command: str, words: str = "") -> None:
         """Give a command of baresip's menu."""
@@ -108,6 +129,14 @@ class Baresip:
         self._process.kill()
         self._process.wait()
         print(f"=== baresip {self.name}\n{(self._folder / 'screen.log').read_text('utf-8')}")
+
+    def _connected(self) -> socket.socket | None:
+        try:
+            opened = socket.create_connection((self._line.host, self._line.control), 2)
+        except OSError:
+            return None
+        opened.setblocking(False)
+        return opened
 
     def _take(self, event: str) -> bool:
         self._read()
@@ -145,12 +174,3 @@ def modules() -> Path:
     program = shutil.which("baresip")
     assert program is not None
     return Path(program).resolve().parents[1] / "lib" / "baresip" / "modules"
-
-
-def connected(port: int) -> socket.socket | None:
-    try:
-        opened = socket.create_connection((PHONE_HOST, port), 2)
-    except OSError:
-        return None
-    opened.setblocking(False)
-    return opened

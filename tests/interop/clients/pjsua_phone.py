@@ -1,0 +1,171 @@
+"""A pjsua2 phone, driven by lines of JSON on standard input; tells what happens on standard output.
+
+Runs in .venv-clients; knows nothing of the tests. It answers every call.
+"""
+
+import json
+import select
+import sys
+from typing import Any
+
+import pjsua2 as pj  # type: ignore[import-not-found]
+
+STATES = {
+    pj.PJSUA_CALL_MEDIA_ACTIVE: "active",
+    pj.PJSUA_CALL_MEDIA_LOCAL_HOLD: "held here",
+    pj.PJSUA_CALL_MEDIA_REMOTE_HOLD: "held there",
+}
+KINDS = {
+    "udp": (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_UDP6),
+    "tcp": (pj.PJSIP_TRANSPORT_TCP, pj.PJSIP_TRANSPORT_TCP6),
+    "tls": (pj.PJSIP_TRANSPORT_TLS, pj.PJSIP_TRANSPORT_TLS6),
+}
+POLL_MS = 10
+
+
+def tell(event: str, **what: Any) -> None:
+    print(json.dumps({"event": event, **what}), flush=True)
+
+
+class Call(pj.Call):  # type: ignore[misc]
+    """One call; the last one is the one that commands are for."""
+
+    def __init__(self, phone: "Phone", call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(phone, call_id)
+        self.phone = phone
+        phone.calls.append(self)
+
+    def onCallState(self, _: Any) -> None:
+        info = self.getInfo()
+        tell(info.stateText.lower(), status=info.lastStatusCode)
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED and self in self.phone.calls:
+            self.phone.calls.remove(self)
+            self.phone.gone.append(self)  # pjsua2 must not see it deleted within a callback
+
+    def onCallMediaState(self, _: Any) -> None:
+        info = self.getInfo()  # holds what `media` points to
+        for media in info.media:
+            if media.type == pj.PJMEDIA_TYPE_AUDIO:
+                tell("media", status=STATES.get(media.status, str(media.status)))
+
+    def onDtmfDigit(self, param: Any) -> None:
+        is_info = param.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
+        tell("dtmf", digit=param.digit, by="info" if is_info else "rtp")
+
+    def onCallTransferStatus(self, param: Any) -> None:
+        tell("transfer", status=param.statusCode, final=param.finalNotify)
+
+
+class Phone(pj.Account):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.gone: list[Call] = []
+
+    def onRegState(self, param: Any) -> None:
+        tell("registration", status=param.code)
+
+    def onIncomingCall(self, param: Any) -> None:
+        call = Call(self, param.callId)
+        answer = pj.CallOpParam()
+        answer.statusCode = 200
+        call.answer(answer)
+
+    def onMwiInfo(self, param: Any) -> None:
+        tell("mwi", text=param.rdata.wholeMsg.partition("\r\n\r\n")[2])
+
+
+def param(**options: Any) -> pj.CallOpParam:
+    made = pj.CallOpParam(True)
+    for name, value in options.items():
+        setattr(made, name, value)
+    return made
+
+
+def obey(phone: Phone, command: str, words: list[str]) -> None:
+    """Do what a line says."""
+    call = phone.calls[-1] if phone.calls else None
+    if command == "call":
+        Call(phone).makeCall(words[0], param())
+    elif call is None:
+        tell("no call")
+    elif command == "hang up":
+        call.hangup(param())
+    elif command == "hold":
+        call.setHold(pj.CallOpParam())
+    elif command == "resume":
+        back = pj.CallOpParam(True)
+        back.opt.flag = pj.PJSUA_CALL_UNHOLD
+        call.reinvite(back)
+    elif command == "dtmf":
+        digits = pj.CallSendDtmfParam()
+        digits.digits = words[0]
+        digits.method = (
+            pj.PJSUA_DTMF_METHOD_SIP_INFO if words[1] == "info" else pj.PJSUA_DTMF_METHOD_RFC2833
+        )
+        call.sendDtmf(digits)
+    elif command == "transfer":
+        call.xfer(words[0], pj.CallOpParam())
+    elif command == "transfer to consulted":
+        phone.calls[-2].xferReplaces(call, pj.CallOpParam())
+
+
+def configured(endpoint: pj.Endpoint, told: dict[str, Any]) -> Phone:
+    """Start the library and sign in as told."""
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = True
+    config.logConfig.level = 5
+    config.logConfig.consoleLevel = 0
+    config.logConfig.filename = told["log"]
+    config.medConfig.noVad = True
+    config.medConfig.clockRate = 8000
+    config.medConfig.sndAutoCloseTime = -1  # else it falls silent a second after a call
+    endpoint.libInit(config)
+    transport = pj.TransportConfig()
+    transport.boundAddress, transport.port = told["host"], told["port"]
+    endpoint.transportCreate(KINDS[told["transport"]][":" in told["host"]], transport)
+    endpoint.libStart()
+    endpoint.audDevManager().setNullDev()
+    for codec in endpoint.codecEnum2():
+        endpoint.codecSetPriority(codec.codecId, 128 * codec.codecId.startswith("PCM"))
+    account = pj.AccountConfig()
+    account.idUri = f"sip:{told['user']}@{told['domain']}"
+    account.regConfig.registrarUri = f"sip:{told['domain']}"
+    credentials = pj.AuthCredInfo("digest", "*", told["user"], 0, told["password"])
+    account.sipConfig.authCreds.append(credentials)
+    account.sipConfig.proxies.append(told["proxy"])
+    account.mediaConfig.transportConfig.boundAddress = told["host"]
+    account.mediaConfig.transportConfig.port = told["rtp"]
+    account.mediaConfig.transportConfig.portRange = told["rtp_count"]
+    account.natConfig.contactRewriteUse = 0
+    account.mwiConfig.enabled = told.get("mwi", False)
+    if ":" in told["host"]:
+        account.sipConfig.ipv6Use = account.mediaConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED
+    phone = Phone()
+    phone.create(account)
+    return phone
+
+
+def main() -> None:
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    phone = configured(endpoint, json.loads(sys.argv[1]))
+    tell("started", version=endpoint.libVersion().full)
+    while True:
+        endpoint.libHandleEvents(POLL_MS)
+        phone.gone.clear()
+        if select.select([sys.stdin], [], [], 0)[0]:
+            line = sys.stdin.readline()
+            if not line:
+                break
+            command, *words = json.loads(line)
+            try:
+                obey(phone, command, words)
+            except pj.Error as fault:
+                tell("fault", text=fault.info())
+    endpoint.libDestroy()
+
+
+if __name__ == "__main__":
+    main()

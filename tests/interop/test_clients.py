@@ -1,0 +1,114 @@
+"""What real phones do with a node: each case of docs/interop.md, over each transport."""
+
+from tests.interop import matrix
+from tests.interop.matrix import Matrix
+from tests.interop.stage import Stage
+from tests.interop.town import DESK, SAFE, WORKSHOP
+from tests.interop.waiting import until
+
+HEARD = 25  # packets: half a second
+DIGITS = "5#"
+
+
+def up(stage: Stage) -> None:
+    """Let the client call its peer, and wait until both are heard."""
+    stage.phone.call(WORKSHOP.user)
+    stage.peer.expect("confirmed")
+    until("both are heard", lambda: min(stage.packets(), default=0) > HEARD)
+
+
+def down(stage: Stage) -> None:
+    """Let the client hang up, and its peer see that."""
+    stage.phone.hang_up()
+    stage.peer.expect("disconnected")
+
+
+def test_registration(stage: Stage, shown: Matrix) -> None:
+    (binding,) = [one for one in stage.node.show("bindings") if one["user"] == DESK.user]
+    assert binding
+    stage.shows(shown, matrix.REGISTRATION)
+
+
+def test_a_call_with_sound_both_ways(stage: Stage, shown: Matrix) -> None:
+    up(stage)
+    down(stage)
+    stage.shows(shown, matrix.CALL)
+
+
+def test_being_called(stage: Stage, shown: Matrix) -> None:
+    stage.peer.call(DESK.user)
+    stage.peer.expect("confirmed")
+    until("both are heard", lambda: min(stage.packets(), default=0) > HEARD)
+    stage.peer.hang_up()
+    until("the call is over", lambda: not stage.node.show("calls"))
+    stage.shows(shown, matrix.CALLED)
+
+
+def test_hold_and_resume(stage: Stage, shown: Matrix) -> None:
+    up(stage)
+    stage.phone.hold()
+    stage.peer.expect("media", status="held there")
+    stage.phone.resume()
+    stage.peer.expect("media", status="active")
+    before = stage.packets()
+    until("both are heard again", lambda: all(map(int.__gt__, stage.packets(), before)))
+    down(stage)
+    stage.shows(shown, matrix.HOLD)
+
+
+def test_digits_by_rtp(stage: Stage, shown: Matrix) -> None:
+    digits(stage, "rtp")
+    stage.shows(shown, matrix.DTMF_RTP)
+
+
+def test_digits_by_info(stage: Stage, shown: Matrix) -> None:
+    digits(stage, "info")
+    stage.shows(shown, matrix.DTMF_INFO)
+
+
+def digits(stage: Stage, by: str) -> None:
+    up(stage)
+    for digit in DIGITS:
+        stage.phone.press(digit, by)
+        stage.peer.expect("dtmf", digit=digit, by=by)
+    down(stage)
+
+
+def test_blind_transfer(stage: Stage, shown: Matrix) -> None:
+    up(stage)
+    stage.phone.transfer(SAFE.user)
+    stage.third.expect("confirmed")
+    talk_without_the_client(stage)
+    stage.shows(shown, matrix.BLIND)
+
+
+def test_attended_transfer(stage: Stage, shown: Matrix) -> None:
+    up(stage)
+    stage.phone.hold()
+    stage.peer.expect("media", status="held there")
+    stage.phone.call(SAFE.user)
+    stage.third.expect("confirmed")
+    stage.phone.transfer_to_consulted()
+    talk_without_the_client(stage)
+    stage.shows(shown, matrix.ATTENDED)
+
+
+def talk_without_the_client(stage: Stage) -> None:
+    """Wait until peer and third are in the one call that is left, and let the peer hang up."""
+    until("one call is left", lambda: len(stage.node.show("calls")) == 1)
+    before = stage.packets()
+    until("both are heard", lambda: all(map(int.__gt__, stage.packets(), before)))
+    stage.peer.hang_up()
+    stage.third.expect("disconnected")
+
+
+CASE_OF = {
+    test_registration: matrix.REGISTRATION,
+    test_a_call_with_sound_both_ways: matrix.CALL,
+    test_being_called: matrix.CALLED,
+    test_hold_and_resume: matrix.HOLD,
+    test_digits_by_rtp: matrix.DTMF_RTP,
+    test_digits_by_info: matrix.DTMF_INFO,
+    test_blind_transfer: matrix.BLIND,
+    test_attended_transfer: matrix.ATTENDED,
+}
