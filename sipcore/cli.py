@@ -11,7 +11,7 @@ from sipcore import __version__, verbs
 from sipcore.control import ControlFault
 from sipcore.errors import BadConfig, CannotStart, NoNode
 
-SHOWN = ("calls", "bindings", "transactions", "trunks", "media", "bans")
+SHOWN = ("calls", "bindings", "transactions", "trunks", "media", "subscriptions", "bans")
 EXITS = """
 exit status:
   0  done
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_serve, _import, _check, _show, _unban, _export, _version):
+    for add in (_serve, _import, _check, _show, _mailbox, _unban, _export, _version):
         add(parsers)
     return parser
 
@@ -154,6 +154,7 @@ Show what is live in the running node:
   transactions   SIP transactions
   trunks         carriers and customers' trunks, with calls now
   media          RTP streams: addresses, mode, delay, loss, jitter, late
+  subscriptions  busy lamps, message lights and other watchers, with state
   bans           sources that are not heard: why, how often, for how long yet
 
 examples:
@@ -163,6 +164,22 @@ examples:
     parser = _verb(parsers, "show", "what is live in the node", manual, verbs.show_table)
     parser.add_argument("what", metavar="WHAT", choices=SHOWN, help=", ".join(SHOWN))
     parser.add_argument("--json", action="store_true", help="a JSON array, for programs")
+
+
+def _mailbox(parsers: _Parsers) -> None:
+    manual = """
+Set how many new and old messages wait for an extension. The message-waiting lights of its
+phones follow at once. Counts are kept in memory: after a restart nothing waits.
+
+examples:
+  sipcore mailbox acme 8001 2
+  sipcore mailbox acme 8001 0 5
+"""
+    parser = _verb(parsers, "mailbox", "set what waits in a mailbox", manual, verbs.set_mailbox)
+    parser.add_argument("customer", metavar="CUSTOMER", help="the customer's id")
+    parser.add_argument("extension", metavar="EXTENSION", help="the extension's number")
+    parser.add_argument("new", metavar="NEW", type=int, help="messages not heard yet")
+    parser.add_argument("old", metavar="OLD", type=int, nargs="?", default=0, help="messages heard")
 
 
 def _unban(parsers: _Parsers) -> None:

@@ -36,7 +36,8 @@ _log = logger(__name__)
 
 class Request(Struct, frozen=True):
     """`verb`: show (text: what), import (text: the file),
-    unban (text: an address), metrics, ready, health."""
+    unban (text: an address), mailbox (text: customer, extension, new, old),
+    metrics, ready, health."""
 
     verb: str
     text: str = ""

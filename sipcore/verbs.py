@@ -149,6 +149,14 @@ def unban(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def set_mailbox(arguments: argparse.Namespace) -> int:
+    """Set how many messages wait for an extension; its phones' lights follow."""
+    data = _data(arguments, _config(arguments))
+    words = (arguments.customer, arguments.extension, arguments.new, arguments.old)
+    ask(data, "mailbox", " ".join(map(str, words)), bool)
+    return 0
+
+
 def export_records(arguments: argparse.Namespace) -> int:
     """Write records to standard output, bytes as the format wants them wherever we run."""
     since = None if arguments.since is None else parse_since(arguments.since)

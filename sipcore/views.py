@@ -9,6 +9,7 @@ from sipcore.control import Cell, ControlFault, Readiness, Status, Table
 from sipcore.errors import BadConfig
 from sipcore.log import logger
 from sipcore.media.control import Totals
+from sipcore.message.notify import Counts
 from sipcore.metrics import Family, LabelValues, by_process, family
 from sipcore.node import Node
 from sipcore.policy.concurrency import carrier_key, trunk_key
@@ -41,6 +42,7 @@ class Views:
             "show": self.show,
             "import": self.import_provisioning,
             "unban": self.unban,
+            "mailbox": self.mailbox,
             "metrics": self.metrics,
             "ready": self.ready,
             "health": self.health,
@@ -147,9 +149,34 @@ class Views:
                 return self._trunks()
             case "media":
                 return await self._media()
+            case "subscriptions":
+                return self._subscriptions()
             case "bans":
                 return self._bans()
         raise ControlFault([f"there is no table {what!r}"])
+
+    async def mailbox(self, text: str) -> bool:
+        """Set how many messages wait for an extension: `customer extension new old`."""
+        words = text.split()
+        if len(words) != 4 or not all(word.isdecimal() and len(word) < 6 for word in words[2:]):
+            raise ControlFault(["a mailbox is CUSTOMER EXTENSION NEW OLD"])
+        line = (words[0], words[1])
+        if self._node.book.extension(*line) is None:
+            raise ControlFault([f"there is no extension {words[1]} of {words[0]}"])
+        self._node.mailboxes.put(line, Counts(int(words[2]), int(words[3])))
+        return True
+
+    def _subscriptions(self) -> Table:
+        now = asyncio.get_running_loop().time()
+        columns = ["customer", "subscriber", "package", "watches", "state", "expires_s", "flow"]
+        rows: list[list[Cell]] = []
+        for one in self._node.watchers:
+            asked, subscription = one.asked, one.subscription
+            left_s = max(0, round(subscription.expires_at - now))
+            flow = str(one.dialog.flow) if one.dialog is not None else ""
+            state = subscription.state
+            rows.append([*asked.who, asked.package.name, one.line[1], state, left_s, flow])
+        return Table(columns, rows)
 
     async def unban(self, address: str) -> bool:
         """Lift a ban; False where there is none."""

@@ -43,6 +43,7 @@ class Node(threading.Thread):
         super().__init__(daemon=True)
         self.folder = folder
         self.imported: list[str] = []
+        self.mailboxes: list[str] = []
         self.is_up = threading.Event()
         self.loop = asyncio.new_event_loop()
 
@@ -55,12 +56,16 @@ class Node(threading.Thread):
         self.imported.append(text)
         return Report({"carrier": Counts(added=1)})
 
+    async def mailbox(self, text: str) -> bool:
+        self.mailboxes.append(text)
+        return True
+
     async def unban(self, address: str) -> bool:
         return address == "203.0.113.9"
 
     def run(self) -> None:
         verbs = {"show": self.show, "import": self.take, "unban": self.unban}
-        server = ControlServer(self.folder, verbs)
+        server = ControlServer(self.folder, {**verbs, "mailbox": self.mailbox})
         self.loop.run_until_complete(server.start())
         self.is_up.set()
         self.loop.run_forever()
@@ -91,7 +96,9 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("verb", ["serve", "import", "check", "show", "unban", "export", "version"])
+@pytest.mark.parametrize(
+    "verb", ["serve", "import", "check", "show", "mailbox", "unban", "export", "version"]
+)
 def test_every_verb_has_a_manual(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
@@ -153,6 +160,12 @@ def test_unban_says_where_nobody_was_banned(
     assert cli.main(["unban", "203.0.113.9", "--data", str(tmp_path)]) == 0
     assert cli.main(["unban", "203.0.113.8", "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "sipcore: 203.0.113.8 is not banned\n"
+
+
+def test_a_mailbox_is_set_in_the_running_node(tmp_path: Path, node: Node) -> None:
+    assert cli.main(["mailbox", "acme", "8001", "2", "--data", str(tmp_path)]) == 0
+    assert cli.main(["mailbox", "acme", "8001", "0", "5", "--data", str(tmp_path)]) == 0
+    assert node.mailboxes == ["acme 8001 2 0", "acme 8001 0 5"]
 
 
 def test_a_running_node_takes_the_import(

@@ -73,6 +73,29 @@ REGISTRATIONS = (
     ),
 )
 
+SUBSCRIPTIONS = (
+    Graph(
+        "Subscriptions now",
+        "Busy lamps (dialog), message lights, presence, registrations. They are gone after a"
+        " restart and come back within 10 minutes.",
+        "short",
+        (Line("sum by (package) (sipcore_subscriptions{@})", "{{package}}"),),
+    ),
+    Graph(
+        "SUBSCRIBEs, by result",
+        "challenged is the first half of a sign-in. Many refused: a phone that watches what it may"
+        " not, or an extension that is no more.",
+        "reqps",
+        (Line(rate("sipcore_subscribes_total", "result"), "{{result}}"),),
+    ),
+    Graph(
+        "NOTIFYs, by result",
+        "unheard: no answer for 32 s, mostly a phone that was switched off.",
+        "reqps",
+        (Line(rate("sipcore_notifies_total", "result"), "{{result}}"),),
+    ),
+)
+
 TROUBLE = (
     Graph(
         "Retransmissions",
@@ -121,5 +144,10 @@ SIP = Board(
     "sipcore-sip",
     "sipcore: SIP",
     "Messages, registrations, and what goes wrong with them.",
-    (("Messages", TRAFFIC), ("Registrations", REGISTRATIONS), ("Trouble", TROUBLE)),
+    (
+        ("Messages", TRAFFIC),
+        ("Registrations", REGISTRATIONS),
+        ("Watching", SUBSCRIPTIONS),
+        ("Trouble", TROUBLE),
+    ),
 )

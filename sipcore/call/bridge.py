@@ -17,7 +17,7 @@ from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
-from sipcore.call.lamp import Line, begin, dialog_of, show
+from sipcore.call.lamp import Line, dialog_of, show
 from sipcore.call.leg import ALLOW, Leg, Side
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
@@ -69,7 +69,8 @@ class Call:
         self.state = "setup"
         self.is_emergency = False
         self.is_over = False
-        self.lines: tuple[Line, ...] = ()  # extensions whose busy lamps show the call
+        self.permit: Permit | None = None
+        self.lines: tuple[Line, ...] | None = None  # extensions whose lamps may show it; see lamp
         desk.enter(self)
 
     @property
@@ -215,7 +216,8 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     if isinstance(verdict, Refuse):
         return refused(verdict)
     call.is_emergency = verdict.is_emergency
-    begin(call, verdict)
+    call.permit = verdict
+    show(call)
     if not verdict.is_emergency:
         if len(desk.calls) > desk.settings.most_calls:
             return failed(503, "too many calls", q850=42)

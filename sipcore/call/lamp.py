@@ -1,6 +1,6 @@
 """What of a call an extension's busy lamp shows: its state, its direction, who is there.
 
-A call tells its changes to those who watch; with nobody there that costs a look-up a party.
+A call tells its changes to those who watch; for an extension that nobody watches that is a look-up.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipcore.call.caller import CallerLeg
 from sipcore.call.leg import Party
 from sipcore.message.notify import DialogState
-from sipcore.policy.attempt import ExtensionTarget, Permit, Source
+from sipcore.policy.attempt import ExtensionTarget, Source
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
@@ -24,26 +24,31 @@ class Watch(Protocol):
     def see(self, call: "Call") -> None: ...
 
 
-def begin(call: "Call", permit: Permit) -> None:
-    """Note which extensions a call concerns, the caller's and all that may ring, and tell them."""
-    mine = line_of(call.attempt.source)
-    rung = [line_of(target) for group in permit.targets for target in group]
-    call.lines = tuple(line for line in (mine, *rung) if line is not None)
-    show(call)
-
-
 def show(call: "Call") -> None:
     """Tell that a call has changed."""
     watched = call.desk.watched
-    for line in call.lines:
+    if not watched:
+        return
+    for line in lines_of(call):
         if (watch := watched.get(line)) is not None:
             watch.see(call)
+
+
+def lines_of(call: "Call") -> tuple[Line, ...]:
+    """Return the extensions that a call concerns: the caller's, then all that may ring. They are
+    looked for when somebody wants to know."""
+    if call.lines is None:
+        groups = call.permit.targets if call.permit is not None else ()
+        rung = [line_of(target) for group in groups for target in group]
+        mine = line_of(call.attempt.source)
+        call.lines = tuple(line for line in (mine, *rung) if line is not None)
+    return call.lines
 
 
 def move(call: "Call") -> None:
     """Tell that others are in a call than before."""
     joined = (line_of(leg.party) for leg in call.sides.values())
-    call.lines = tuple(dict.fromkeys([*call.lines, *(line for line in joined if line)]))
+    call.lines = tuple(dict.fromkeys([*lines_of(call), *(line for line in joined if line)]))
     show(call)
 
 
@@ -52,13 +57,13 @@ def dialog_of(call: "Call", line: Line) -> DialogState | None:
 
     The other party is named where it is an extension of the same customer.
     """
-    if call.is_over or line not in call.lines:
+    if call.is_over or line not in lines_of(call):
         return None
     if call.is_answered:
         return _in_talk(call, line)
     state, caller = STATES[call.state], line_of(call.attempt.source)
     if line == caller:
-        rung = call.lines[1:]
+        rung = lines_of(call)[1:]
         return _told(call, line, (state, "initiator"), rung[0] if len(rung) == 1 else None)
     return None if state == "trying" else _told(call, line, (state, "recipient"), caller)
 

@@ -19,6 +19,8 @@ from sipcore.store.bindings import Binding, BindingKey, Bindings
 
 WEB = ("ws", "wss")  # nobody can connect to a page: its own connection is the only way
 
+SLICE_S = 10.0
+
 Owner = tuple[str, str]  # customer, user
 OnChange = Callable[[Owner], None]
 
@@ -38,6 +40,7 @@ class Registrar:
         self._most_contacts = most_contacts
         self._bindings: dict[Owner, tuple[Binding, ...]] = {}
         self._sources: Counter[str] = Counter()  # bindings by the address they came from
+        self._due: dict[float, set[Owner]] = {}  # who has a binding that ends in that slice of time
         self._count = 0
         self.service_route: tuple[str, ...] = ()
         self.is_path_strict = False
@@ -74,13 +77,14 @@ class Registrar:
     def sweep(self) -> None:
         """Let go what has expired. Look-ups skip it before that."""
         now = self._clock.wall_s()
-        late = [
-            owner
-            for owner, mine in self._bindings.items()
-            if any(one.expires_at <= now for one in mine)
-        ]
-        for owner in late:
-            self._commit(owner, self._live(owner))
+        for due in [one for one in self._due if one <= now // SLICE_S]:
+            for owner in self._due.pop(due):
+                mine = self._mine(owner)
+                live = [one for one in mine if one.expires_at > now]
+                if len(live) < len(mine):
+                    self._commit(owner, live)
+                if any(one.expires_at // SLICE_S == due for one in live):
+                    self._due.setdefault(due, set()).add(owner)
 
     def ways_to(self, customer: str, user: str) -> list[Reach]:
         """Return the way to every device that is registered, the preferred and latest first.
@@ -178,6 +182,7 @@ class Registrar:
         self._count += len(after) - len(before)
         for one in after:
             self._sources[one.remote_address] += 1
+            self._due.setdefault(one.expires_at // SLICE_S, set()).add(owner)
         for one in before:
             self._sources[one.remote_address] -= 1
             if not self._sources[one.remote_address]:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from sipcore.config import parse_config
+from sipcore.control import ControlFault
 from sipcore.message.message import Request
 from sipcore.message.notify import Counts
 from sipcore.policy.book import Book, Rows
+from sipcore.views import Views
 from tests.sim.loop import simulate
 from tests.sim.net import Place, Weather
 from tests.sim.talking import check_all_is_over
@@ -557,5 +559,27 @@ def test_lamps_follow_a_call_that_is_transferred(tmp_path: Path) -> None:
             await here.node.end()
             await here.pass_time(3)
             assert here.node.watchers.by_package()["dialog",] == 0
+
+    simulate(main())
+
+
+def test_people_see_who_watches_and_set_what_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            lamp = await _lamp(here, "8002", "message-summary")
+            views = Views(here.node, here.store, here.clock.wall_s())
+            table = await views.show("subscriptions")
+            flow = f"udp:{lamp.phone.place[0]}:5060"
+            row = ["acme", "8002", "message-summary", "8002", "resting", 300, flow]
+            assert table.rows == [row]
+            assert await views.mailbox("acme 8002 3 1")
+            await here.pass_time(2)
+            assert b"Voice-Message: 3/1 (0/0)" in lamp.notifies[-1].body
+            for wrong in ("acme 8002 3", "acme 8002 x 1", "acme 8999 3 1", "acme 8002 999999 1"):
+                with pytest.raises(ControlFault):
+                    await views.mailbox(wrong)
+            assert await views.mailbox("acme 8002 0 0")
+            await here.pass_time(2)
+            assert b"Messages-Waiting: no" in lamp.notifies[-1].body
 
     simulate(main())
