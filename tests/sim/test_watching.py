@@ -567,7 +567,7 @@ def test_people_see_who_watches_and_set_what_waits(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
             lamp = await _lamp(here, "8002", "message-summary")
-            views = Views(here.node, here.store, here.clock.wall_s())
+            views = Views(here.node, here.store, here.folder, 0.0)
             table = await views.show("subscriptions")
             flow = f"udp:{lamp.phone.place[0]}:5060"
             row = ["acme", "8002", "message-summary", "8002", "resting", 300, flow]
