@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True):
     workers: int = 1
     calls: int = CALLS
     media_ports: int = MEDIA_PORTS
+    listens: str = ""  # further [[listen]] tables
 
 
 class Node:
@@ -51,7 +52,7 @@ class Node:
             for transport in ("udp", "tcp")
         )
         return (
-            f"{listens}[sip]\ndigest = {json.dumps(settings.digest)}\n"
+            f"{listens}{settings.listens}[sip]\ndigest = {json.dumps(settings.digest)}\n"
             f'[media]\naddress = "{HOST}"\n'
             f"ports = [{first}, {first + settings.media_ports - 1}]\n"
             f"workers = {settings.workers}\n"

@@ -4,6 +4,7 @@ WebSocket alone. Real sockets on loopback; the rest of the node is the same."""
 import asyncio
 import socket
 from pathlib import Path
+from ssl import SSLContext
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -17,6 +18,8 @@ from tests.sim.phone import Phone
 from tests.sim.test_counts import counts
 from tests.sim.world import World, world
 
+SIP = Subprotocol("sip")
+
 
 class Browser:
     """A page's end of one WebSocket, as sipcore.transport.base has it."""
@@ -24,11 +27,12 @@ class Browser:
     name = "ws"
     address, port = "192.0.2.2", 1
 
-    def __init__(self, phone: Phone, server_port: int) -> None:
-        self.flow = Flow("ws", self.address, self.port, "127.0.0.1", server_port, 1)
+    def __init__(self, phone: Phone, uri: str, context: SSLContext | None) -> None:
+        self.flow = Flow("ws", self.address, self.port, "192.0.2.1", 443, 1)
+        self._context = context
         self._phone = phone
         self._out: asyncio.Queue[bytes] = asyncio.Queue()
-        self._task = asyncio.create_task(self._live(f"ws://127.0.0.1:{server_port}/"))
+        self._task = asyncio.create_task(self._live(uri))
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
         self._out.put_nowait(data)
@@ -37,7 +41,8 @@ class Browser:
         self._task.cancel()
 
     async def _live(self, uri: str) -> None:
-        async with connect(uri, subprotocols=[Subprotocol("sip")], proxy=None) as here:
+        asking = connect(uri, subprotocols=[SIP], proxy=None, ssl=self._context)
+        async with asking as here:
             speaking = asyncio.create_task(self._speak(here.send))
             try:
                 async for message in here:
@@ -58,14 +63,28 @@ class Browser:
 class BrowserPhone(Phone):
     """A phone as JsSIP is one: `.invalid` in Via and Contact."""
 
-    def __init__(self, net: Net, user: str, password: str, port: int, page: int) -> None:
-        super().__init__(net, ("10.0.9.9", 5060 + page), user, password)
+    def __init__(
+        self,
+        net: Net,
+        account: tuple[str, str],
+        uri: str,
+        page: int = 1,
+        context: SSLContext | None = None,
+    ) -> None:
+        super().__init__(net, ("10.0.9.9", 5060 + page), *account)
         self._page = page
-        self.browser = Browser(self, port)
+        self.browser = Browser(self, uri, context)
         self.endpoint.add(self.browser)
 
     def hop(self, uri: str | None = None) -> Hop:
         return Hop(self.browser.flow, f"page{self._page}.invalid")
+
+
+WORKSHOP = ("8002", "workshop-8002")
+
+
+def _uri(web: WebSocketTransport) -> str:
+    return f"ws://127.0.0.1:{web.port}/"
 
 
 async def _open(here: World) -> WebSocketTransport:
@@ -82,7 +101,7 @@ async def _open(here: World) -> WebSocketTransport:
 async def test_a_browser_calls_and_is_called_down_its_connection(tmp_path: Path) -> None:
     async with asyncio.timeout(20), world(tmp_path) as here:
         web = await _open(here)
-        phone = BrowserPhone(here.net, "8002", "workshop-8002", web.port, 1)
+        phone = BrowserPhone(here.net, WORKSHOP, _uri(web))
         try:
             assert (await phone.register()).status == 200
             (binding,) = here.node.registrar.all()
@@ -115,7 +134,7 @@ async def test_a_page_that_is_closed_takes_its_contact_with_it(tmp_path: Path) -
         web = await _open(here)
         desk = await here.desk_phone()
         for page in range(7):  # more than limits.contacts_per_extension
-            phone = BrowserPhone(here.net, "8002", "workshop-8002", web.port, page)
+            phone = BrowserPhone(here.net, WORKSHOP, _uri(web), page)
             assert (await phone.register()).status == 200
             phone.close()
             while len(web):  # noqa: ASYNC110 - the kernel has no event
