@@ -212,6 +212,11 @@ class Node:
             transport.is_banned = lambda source: self.guard.is_banned(source, self._loop.time())
         self.endpoint.add(transport, advertise)
 
+    def change_addresses(self) -> None:
+        """Find all ways anew: addresses or routes of the machine have changed."""
+        self.endpoint.ways.forget()
+        self.trunks.registrations.renew()
+
     def begin(self) -> None:
         """Start what comes round regularly, and register with carriers."""
         self.trunks.follow(self.book)

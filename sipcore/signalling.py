@@ -112,7 +112,7 @@ class SignallingProcess:
         sock = open_routes()
         if sock is None:
             return None
-        return Routes(asyncio.get_running_loop(), sock, node.endpoint.ways.forget)
+        return Routes(asyncio.get_running_loop(), sock, node.change_addresses)
 
     def _media(self, config: Config, clock: SystemClock, ids: Ids) -> MediaPool:
         paths = [str(self._data / f"media-{n}.sock") for n in range(config.media.workers)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.registration import AGAIN, GONE, GRANTED, LEAVING, REFUSED, SILENT, Registration
-from sipcore.endpoint import Endpoint
+from sipcore.endpoint import Endpoint, place_of
 from sipcore.log import logger
 from sipcore.message.flow import Hop
 from sipcore.message.uri import Uri
@@ -63,6 +63,13 @@ class Registering:
         """Register, soon."""
         self.registration.begin(self._loop.time())
         self._arm()
+
+    def renew(self) -> None:
+        """Register anew if we reach the carrier from another address than before."""
+        ways, hop = self._endpoint.ways, self._hop
+        if hop is not None and ways.hop_at(place_of(hop.flow)) != hop:
+            self.registration.renew(self._loop.time())
+            self._arm()
 
     def leave(self) -> None:
         """Unregister."""

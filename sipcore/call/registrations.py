@@ -57,6 +57,11 @@ class Registrations:
             if carrier.registration is not None and carrier.id not in self._wants:
                 self._register(carrier)
 
+    def renew(self) -> None:
+        """Tell carriers where we are now, as far as that has changed."""
+        for one in self._registering.values():
+            one.renew()
+
     def leave(self) -> None:
         """Unregister everywhere: no more calls are wanted."""
         for one in self._registering.values():

@@ -117,6 +117,11 @@ class Registration:
         """Ask for the first time, soon."""
         self.next_at = now + self._draw() * FIRST_S
 
+    def renew(self, now: float) -> None:
+        """Ask again soon: our address is another one. What is out already is not asked twice."""
+        if self.next_at is not None and self.state not in (LEAVING, GONE):
+            self.next_at = min(self.next_at, now + self._draw() * FIRST_S)
+
     def is_registered(self, now: float) -> bool:
         """Tell whether what was granted last still holds, whatever became of the refresh."""
         return now < self.registered_until

@@ -25,6 +25,7 @@ from sipcore.transport.order import (
 RESOLVE_S = 5.0  # all look-ups for one URI together
 KEPT_S = 2.0  # what at_once drew for a name
 MOST_KEPT = 10_000
+PLAIN = ("udp", "tcp")
 
 
 class Resolver:
@@ -60,8 +61,11 @@ class Resolver:
 
     def at_once(self, uri: Uri) -> Place | None:
         """Return the first place of a URI that needs no look-up."""
-        if not uri.params and uri.scheme == "sip" and is_address(uri.address):  # nearly always
-            return Place("udp", uri.address, uri.port or 5060)
+        transport = uri.transport or "udp"
+        if transport in PLAIN and uri.scheme == "sip" and "maddr" not in uri.params:
+            address = uri.address
+            if is_address(address):  # nearly always
+                return Place(transport, address, uri.port or 5060)
         target = target_of(uri)
         if target is None:
             return None

@@ -312,3 +312,18 @@ def test_what_comes_unasked_changes_nothing() -> None:
     one.answered(granted(600), NOW)
     assert one.state == WAITING
     assert one.ask(NOW, CONTACT) is None, "too early"
+
+
+def test_another_address_of_ours_is_told_soon_unless_we_are_leaving() -> None:
+    one = registered(registration(600))
+    due: list[float | None] = []
+    one.renew(NOW + 10)
+    due.append(one.next_at)
+    asked(one)
+    one.renew(NOW + 12)
+    due.append(one.next_at)  # one REGISTER at a time (10.2)
+    one.answered(granted(600), NOW + 13)
+    one.leave(NOW + 20)
+    one.renew(NOW + 10)
+    due.append(one.next_at)
+    assert due == [NOW + 11, None, NOW + 20]

@@ -269,3 +269,25 @@ def test_a_large_invite_goes_over_tcp_once_and_over_udp_when_that_fails(
             assert large_requests == {"shrunk": 0, "tcp": 1, "fragmented": 2}
 
     simulate(main())
+
+
+def test_carriers_are_told_when_our_address_has_changed(tmp_path: Path) -> None:
+    async def main() -> None:
+        text = replaced(REGISTERING, ("sip:trunk.example", "sip:127.0.0.20:5070"))
+        async with world(tmp_path, provisioning=text) as here:
+            carrier = Carrier(here.net, FIRST, "+862136413500", "secret")
+            here.phones.append(carrier)
+            await here.pass_time(5)
+            count = len(carrier.registers)
+            here.node.change_addresses()
+            await here.pass_time(5)
+            assert len(carrier.registers) == count, "it is the same one towards this carrier"
+            endpoint = here.node.endpoint
+            here.node.listen(here.net.open(("127.0.0.1", 5060), endpoint.receive))
+            here.node.change_addresses()
+            await here.pass_time(5)
+            assert len(carrier.registers) > count
+            assert "@127.0.0.1:5060>" in carrier.registers[-1].headers["Contact"][0]
+            assert carrier.registers[-1].via.host == "127.0.0.1"
+
+    simulate(main())
