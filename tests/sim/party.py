@@ -113,7 +113,8 @@ class Party(Talk):
 
     @property
     def may_offer(self) -> bool:
-        return self.offered is None and self.asked is None and self.agreed is not None
+        is_free = self.offered is None and self.asked is None and self.open_invite is None
+        return is_free and self.agreed is not None
 
     @property
     def is_up(self) -> bool:

@@ -1,0 +1,202 @@
+"""Generated calls in which both sides ring, answer, hold, resume, change codecs, update, cancel and
+hang up in any order, with and without loss: each ends, both sides agree, nothing is left.
+
+2,000 in `make test`, 100,000 in `make long`. A failure names its seed and case: run `_run` with
+them to see it again.
+"""
+
+import asyncio
+import logging
+import random
+from pathlib import Path
+
+import pytest
+
+from sipcore.message.message import Request
+from sipcore.message.uri import Uri
+from tests.sim.loop import simulate
+from tests.sim.net import Weather
+from tests.sim.parties import disagreement
+from tests.sim.party import Habits, Party, PartyPhone
+from tests.sim.phone import Talk
+from tests.sim.world import CARRIER_A, CARRIER_B, World, world
+from tests.store.files import DEMO, replaced
+
+PLANS = ", ".join(['"pbx-8-32"'] * 16)
+MANY_CHANNELS = replaced(DEMO, ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"))
+AT_ONCE = 50
+FAIR = Weather(delay_s=(0.001, 0.15))
+FOUL = Weather(loss=0.07, doubling=0.03, delay_s=(0.001, 0.4))
+SETTLES_S = {FAIR: 12.0, FOUL: 40.0}  # before both sides must agree
+OVER_S = 70.0
+
+
+class Case:
+    """One call: what its dice say, and who takes part."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self.name = f"seed {seed} case {number}"
+        self.dialled = f"0218{number % 10_000_000:07d}"
+        self.dice = random.Random(f"{seed} {number}")
+        self.is_plain = self.dice.random() < 0.4  # nothing early, so that refusals change nothing
+        self.a: Party | None = None
+        self.b: Party | None = None
+        self.fault = ""
+
+    def habits(self) -> Habits:
+        dice = self.dice
+        made = Habits(random.Random(dice.random()))
+        made.has_update = dice.random() < 0.6
+        made.has_reliable = not self.is_plain and dice.random() < 0.6
+        made.requires_reliable = made.has_reliable and dice.random() < 0.2
+        made.timer_s = dice.choice([0, 0, 90, 600])
+        made.wavers = dice.choice([0, 0.3])
+        made.refuses = 0.2 if self.is_plain else 0.0
+        return made
+
+    def later(self, most_s: float, act: object, *given: object) -> None:
+        assert callable(act)
+        asyncio.get_running_loop().call_later(self.dice.uniform(0, most_s), act, *given)
+
+    def be_called(self, b: Party) -> None:
+        """Ring in some way, and answer or not."""
+        self.b, dice = b, self.dice
+        fate = dice.random()
+        if fate < 0.1:
+            b.phone.refuse(b, dice.choice([404, 480, 486, 600]))
+            return
+        for _ in range(dice.randrange(3)):
+            self.later(1.5, self._ring, b, dice.choice([180, 183]))
+        if fate < 0.85:
+            self.later(2.5, b.pick_up)
+
+    def _ring(self, b: Party, status: int) -> None:
+        dice = self.dice
+        has_sdp = not self.is_plain and dice.random() < 0.7 and b.asked is not None
+        body = b.sdp(None, "8 101") if has_sdp else b""
+        b.ring(status, body, is_reliable=dice.random() < 0.7)
+        if dice.random() < 0.4 and not self.is_plain:
+            self.later(1.0, self._early_update, b)
+
+    def _early_update(self, one: Party) -> None:
+        if one.agreed is not None and not one.is_over:
+            one.update()
+
+    def act(self) -> None:
+        """Let one side do something, whatever else goes on."""
+        one = self.dice.choice([self.a, self.b])
+        if one is None or one.is_over:
+            return
+        if not one.is_up:
+            self._early_update(one)
+            return
+        what = self.dice.random()
+        if what < 0.4:
+            one.hold_or_so(is_delayed=self.dice.random() < 0.2)
+        elif what < 0.7:
+            one.update()
+        elif what < 0.8:
+            one.cancel_re_invite()
+        elif what < 0.92:
+            one.request("INFO", b"Signal=1\r\n", {"Content-Type": ["application/dtmf-relay"]})
+        elif what < 0.97:
+            one.hang_up()
+
+    async def run(self, caller: PartyPhone, settles_s: float) -> None:
+        """Call, let things happen, look whether both sides agree, hang up."""
+        dice = self.dice
+        await asyncio.sleep(dice.uniform(0, 2))
+        is_delayed = not self.is_plain and dice.random() < 0.25
+        self.a = a = caller.begin(self.dialled, self.habits(), is_delayed=is_delayed)
+        if dice.random() < 0.1:
+            self.later(3, a.hang_up)
+        for _ in range(dice.randrange(8)):
+            self.later(6, self.act)
+        await asyncio.sleep(6 + settles_s)
+        b = self.b
+        if a.is_up and b is not None and b.is_up:
+            self.fault = disagreement(a, b)
+            if dice.random() < 0.5:
+                a, b = b, a
+            if dice.random() < 0.3:
+                a.hold_or_so()
+            b.hang_up()
+        else:
+            a.hang_up()
+
+    def verdict(self) -> str:
+        """Say what was wrong; "" for nothing."""
+        faults = [self.fault] if self.fault else []
+        for one in (self.a, self.b):
+            if one is not None:
+                faults += one.faults
+                faults += [] if one.is_over else [f"{one.phone.user} is not over"]
+        return f"{self.name}: {', '.join(faults)}" if faults else ""
+
+
+async def _batch(
+    here: World, phones: tuple[PartyPhone, ...], cases: list[Case], weather: Weather
+) -> None:
+    by_number = {case.dialled: case for case in cases}
+    caller, *carriers = phones
+
+    def case_of(request: Request) -> Case:
+        user = Uri.parse(request.uri).user or ""
+        return by_number[user[-11:] if user[-11:] in by_number else "0" + user[-10:]]
+
+    def on_invite(talk: Talk) -> None:
+        assert isinstance(talk, Party)
+        assert talk.invite is not None
+        case_of(talk.invite.request).be_called(talk)
+
+    for one in carriers:
+        one.habits_of = lambda request: case_of(request).habits()
+        one.on_invite = on_invite
+    here.net.weather = weather
+    await asyncio.gather(*(case.run(caller, SETTLES_S[weather]) for case in cases))
+    await here.pass_time(OVER_S)
+    faults = [fault for case in cases if (fault := case.verdict())]
+    assert faults == []
+    where = f"{cases[0].name} to {cases[-1].name}"
+    assert here.leftovers() == {}, where
+    assert [one.stack.count() for one in phones] == [0] * len(phones), where
+    assert here.bugs() == 0, where
+    for one in phones:
+        one.calls.clear()
+
+
+def _run(folder: Path, how_many: int, seed: int, log: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with world(folder, seed=seed, provisioning=MANY_CHANNELS) as here:
+            here.net.keeps_record = False
+            caller = PartyPhone(here.net, ("10.0.1.1", 5060), "8001", "front-desk-8001")
+            carriers = [PartyPhone(here.net, at, "carrier") for at in (CARRIER_A, CARRIER_B)]
+            here.phones += [caller, *carriers]
+            assert (await caller.register(36_000)).status == 200
+            for first in range(0, how_many, AT_ONCE):
+                cases = [Case(seed, number) for number in range(first, first + AT_ONCE)]
+                weather = FOUL if (first // AT_ONCE) % 3 == 2 else FAIR
+                await _batch(here, (caller, *carriers), cases, weather)
+            ids = [cdr.id for cdr in here.cdrs()]
+            assert len(ids) == len(set(ids))
+            assert len(ids) >= how_many * 0.9, "an INVITE may be lost for good, not many"
+
+    simulate(main())
+    assert [one.getMessage() for one in log.records if one.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_1000_interleavings_end_in_agreement(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    _run(tmp_path, 1000, seed, caplog)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", [11, 12])
+def test_50000_interleavings_end_in_agreement(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    _run(tmp_path, 50_000, seed, caplog)
