@@ -118,7 +118,10 @@ class _Join:
             self._let_go(is_moved=True)
             return transfer.fail(failed(488, f"answered with no usable SDP: {fault}"))
         self._hand_over()
-        return await transfer.renew() if is_news else None
+        if is_news:
+            return await transfer.renew()
+        transfer.finish()
+        return None
 
     def _let_go(self, is_moved: bool) -> None:
         """Leave the other call as it was; `is_moved`: the newcomer's media must come back to it."""

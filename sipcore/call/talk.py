@@ -69,6 +69,10 @@ class Talk:
             if self._transfer is not None:
                 await self._transfer.stop()
 
+    def look(self) -> None:
+        """Tell a side, as soon as that may be, what the other has changed without it."""
+        self._upkeep.look(self._call.desk.loop.time())
+
     @property
     def is_free(self) -> bool:
         """True when nothing is open between the two sides."""

@@ -127,7 +127,8 @@ class Transfer:
         slots = [*onward.slots, won.slot]
         self.take([Part(onward.draft, won.leg)], slots, won.leg, [self.leg])
         if told:
-            await self.renew()
+            return await self.renew()
+        self.finish()
         return None
 
     def _give_up(self, won: Won, end: Ending) -> Ending | None:
@@ -199,6 +200,12 @@ class Transfer:
         self.later(partial(self.ring, self.source.id), 0.0)
         return None
 
+    def finish(self) -> None:
+        """Whoever stays knows of the newcomer, who in turn may have to be told of a hold."""
+        self.is_over = True
+        if self.call.talking is not None:
+            self.call.talking.look()
+
     async def renew(self) -> Ending | None:
         """Offer whoever stays what the newcomer said last; again a little later after glare."""
         if self.stays.is_over:
@@ -217,7 +224,7 @@ class Transfer:
                 media.learn(self.stays.side, response.body, self.stays.source)
             except (BadMessage, MediaError) as fault:
                 _log.info("call=%s an answer cannot be used: %s", self.call.id, fault)
-            self.is_over = True
+            self.finish()
             return None
         media.withdraw()
         if status == 491:

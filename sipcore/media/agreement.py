@@ -203,9 +203,9 @@ class Agreement:
         """Let somebody new, to whom `author` wrote `offer`, be in the place of a side."""
         standing = self.author(side), self._told.get(side)
         self._authors[side] = author
-        streams = unheld(self.said[other_than(side)].streams)
-        self._told[side] = Told(tuple(streams), offer)
-        self._open, self._offered = None, parse_sdp(offer)
+        parsed = parse_sdp(offer)  # the other side may have said something else since
+        self._told[side] = Told(read(parsed, "").streams, offer)
+        self._open, self._offered = None, parsed
         return standing
 
     def put_back(self, side: Side, standing: Standing) -> None:

@@ -23,8 +23,13 @@ from tests.sim.world import CARRIER_A, CARRIER_B, World, world
 from tests.store.files import DEMO, replaced
 
 PLANS = ", ".join(['"pbx-8-32"'] * 16)
-MANY_CHANNELS = replaced(DEMO, ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"))
+MANY_CHANNELS = replaced(
+    DEMO,
+    ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"),
+    ("  record = true", "  record = false"),
+)
 AT_ONCE = 50
+REFERS = 0.25  # share of the cases in which somebody may be transferred
 FAIR = Weather(delay_s=(0.001, 0.15))
 FOUL = Weather(loss=0.07, doubling=0.03, delay_s=(0.001, 0.4))
 SETTLES_S = {FAIR: 12.0, FOUL: 40.0}  # before both sides must agree
@@ -39,9 +44,16 @@ class Case:
         self.dialled = f"0218{number % 10_000_000:07d}"
         self.dice = random.Random(f"{seed} {number}")
         self.is_plain = self.dice.random() < 0.4  # nothing early, so that refusals change nothing
+        self.transfers = self.dice.random() < REFERS
+        self.target = f"0219{number % 10_000_000:07d}"
         self.a: Party | None = None
         self.b: Party | None = None
+        self.c: Party | None = None  # whom one of the two was sent to
         self.fault = ""
+
+    @property
+    def parties(self) -> list[Party]:
+        return [one for one in (self.a, self.b, self.c) if one is not None]
 
     def habits(self) -> Habits:
         dice = self.dice
@@ -51,7 +63,7 @@ class Case:
         made.requires_reliable = made.has_reliable and dice.random() < 0.2
         made.timer_s = dice.choice([0, 0, 90, 600])
         made.wavers = dice.choice([0, 0.3])
-        made.refuses = 0.2 if self.is_plain else 0.0
+        made.refuses = 0.2 if self.is_plain and not self.transfers else 0.0
         return made
 
     def later(self, most_s: float, act: object, *given: object) -> None:
@@ -70,6 +82,15 @@ class Case:
         if fate < 0.85:
             self.later(2.5, b.pick_up)
 
+    def take_transfer(self, c: Party) -> None:
+        """Be whom a REFER names: answer or not, but say so soon."""
+        self.c = c
+        if self.dice.random() < 0.3:
+            c.phone.refuse(c, 486)
+            return
+        self.later(1.0, c.ring)
+        self.later(2.0, c.pick_up)
+
     def _ring(self, b: Party, status: int) -> None:
         dice = self.dice
         has_sdp = not self.is_plain and dice.random() < 0.7 and b.asked is not None
@@ -84,14 +105,15 @@ class Case:
 
     def act(self) -> None:
         """Let one side do something, whatever else goes on."""
-        one = self.dice.choice([self.a, self.b])
-        if one is None or one.is_over:
+        if not self.parties or (one := self.dice.choice(self.parties)).is_over:
             return
         if not one.is_up:
             self._early_update(one)
             return
         what = self.dice.random()
-        if what < 0.4:
+        if self.transfers and self.dice.random() < 0.25:
+            one.request("REFER", b"", {"Refer-To": [f"<sip:{self.target}@acme.example>"]})
+        elif what < 0.4:
             one.hold_or_so(is_delayed=self.dice.random() < 0.2)
         elif what < 0.7:
             one.update()
@@ -99,7 +121,7 @@ class Case:
             one.cancel_re_invite()
         elif what < 0.92:
             one.request("INFO", b"Signal=1\r\n", {"Content-Type": ["application/dtmf-relay"]})
-        elif what < 0.97:
+        elif what < 0.98:
             one.hang_up()
 
     async def run(self, caller: PartyPhone, settles_s: float) -> None:
@@ -113,41 +135,42 @@ class Case:
         for _ in range(dice.randrange(8)):
             self.later(6, self.act)
         await asyncio.sleep(6 + settles_s)
-        b = self.b
-        if a.is_up and b is not None and b.is_up:
-            self.fault = disagreement(a, b)
-            if dice.random() < 0.5:
-                a, b = b, a
+        up = [one for one in self.parties if one.is_up]
+        if len(up) == 2:
+            one, other = up if dice.random() < 0.5 else up[::-1]
+            self.fault = disagreement(one, other)
             if dice.random() < 0.3:
-                a.hold_or_so()
-            b.hang_up()
-        else:
-            a.hang_up()
+                one.hold_or_so()
+            other.hang_up()
+        for one in (a, *up):
+            one.hang_up()
 
     def verdict(self) -> str:
         """Say what was wrong; "" for nothing."""
         faults = [self.fault] if self.fault else []
-        for one in (self.a, self.b):
-            if one is not None:
-                faults += one.faults
-                faults += [] if one.is_over else [f"{one.phone.user} is not over"]
+        for one in self.parties:
+            faults += one.faults
+            faults += [] if one.is_over else [f"{one.phone.user} is not over"]
         return f"{self.name}: {', '.join(faults)}" if faults else ""
 
 
 async def _batch(
     here: World, phones: tuple[PartyPhone, ...], cases: list[Case], weather: Weather
 ) -> None:
-    by_number = {case.dialled: case for case in cases}
+    by_number = {case.dialled: case for case in cases} | {case.target: case for case in cases}
     caller, *carriers = phones
 
+    def number_of(request: Request) -> str:
+        return "0" + (Uri.parse(request.uri).user or "")[-10:]
+
     def case_of(request: Request) -> Case:
-        user = Uri.parse(request.uri).user or ""
-        return by_number[user[-11:] if user[-11:] in by_number else "0" + user[-10:]]
+        return by_number[number_of(request)]
 
     def on_invite(talk: Talk) -> None:
         assert isinstance(talk, Party)
         assert talk.invite is not None
-        case_of(talk.invite.request).be_called(talk)
+        case, number = case_of(talk.invite.request), number_of(talk.invite.request)
+        (case.be_called if number == case.dialled else case.take_transfer)(talk)
 
     for one in carriers:
         one.habits_of = lambda request: case_of(request).habits()
