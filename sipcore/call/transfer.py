@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sipcore.call.bridge import Call
 
 AGAIN_S = 0.1  # a re-INVITE between the two is still open
+WORTH_ANOTHER = frozenset({500, 503})
 GLARE_S = (2.1, 4.0)  # RFC 3261 14.1: we own the Call-ID, or may as well
 
 _log = logger(__name__)
@@ -224,6 +225,10 @@ class Transfer:
                 media.learn(self.stays.side, response.body, self.stays.source)
             except (BadMessage, MediaError) as fault:
                 _log.info("call=%s an answer cannot be used: %s", self.call.id, fault)
+            self.finish()
+            return None
+        if status in WORTH_ANOTHER:  # not now: it is told as whatever else changes (upkeep.py)
+            media.put_off()
             self.finish()
             return None
         media.withdraw()

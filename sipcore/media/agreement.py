@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct, structs
 
 from sipcore.errors import MediaError
+from sipcore.media import precondition
 from sipcore.media.control import Side
 from sipcore.media.offer import (
     Author,
@@ -57,6 +58,7 @@ class Agreement:
         self._told: dict[Side, Told] = {}
         self._open: _Open | None = None
         self._offered: Sdp | None = None  # the offer that answers answer
+        self._conditions: dict[Side, tuple[tuple[str, ...], ...]] = {}  # RFC 3312: told by m-line
 
     def offer(self, side: Side, sdp: bytes, parsed: Sdp, said: Said) -> bytes:
         """Take an offer; return it for the other side. It counts when that one answers."""
@@ -65,6 +67,7 @@ class Agreement:
         self.author(side).choose(stated)
         self._open = _Open(side, said, sdp, to, self._told.get(to))
         self._offered = parsed
+        self._note_conditions(side, sdp, parsed)
         if side not in self._heard:  # early media needs the first one at once
             self.said[side], self._heard[side] = said, sdp
         return self._tell(to, parsed, said.streams)
@@ -141,6 +144,7 @@ class Agreement:
         if not any(one.is_relayed for one in told):
             raise MediaError("nothing in this offer is what the other side can")
         self.said[side], self._heard[side] = said, sdp
+        self._note_conditions(side, sdp, parsed)
         answered = self._write(side, Sdp(facing.session, tuple(medias), facing.below), reduced)
         self._told[side] = Told(tuple(told), answered)
         return answered
@@ -238,7 +242,14 @@ class Agreement:
         return told
 
     def _write(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
-        return self.author(side).write(sdp, streams, self._ports(side, streams))
+        ports = self._ports(side, streams)
+        return self.author(side).write(sdp, streams, ports, self._conditions.get(side, ()))
+
+    def _note_conditions(self, side: Side, sdp: bytes, parsed: Sdp) -> None:
+        if precondition.MARK in sdp:
+            self._conditions[side] = precondition.answers(parsed)
+        elif self._conditions:
+            self._conditions.pop(side, None)
 
     def _ports(self, side: Side, streams: Sequence[Described]) -> list[int]:
         return [

@@ -282,15 +282,24 @@ class Author:
             return sdp
         return show(sdp, self._homes[not is_v6], self._homes[is_v6])
 
-    def write(self, sdp: Sdp, described: Sequence[Described], ports: Sequence[int]) -> bytes:
+    def write(
+        self,
+        sdp: Sdp,
+        described: Sequence[Described],
+        ports: Sequence[int],
+        ours: Sequence[Sequence[str]] = (),
+    ) -> bytes:
         """Tell what the other side said in `sdp`, with our own ports.
 
         `ports` has one RTP port for each m-line, 0 for one that is refused; RTCP is the next port.
+        `ours`: lines of our own for each m-line, where there are any.
         """
         lines = [line for line in sdp.session if line.startswith("b=")]
         lines.append("t=0 0")
-        for media, view, port in zip(sdp.media, described, ports, strict=True):
-            lines += _write_media(media, view, port)
+        for index, media in enumerate(sdp.media):
+            lines += _write_media(media, described[index], ports[index])
+            if ports[index] and index < len(ours):
+                lines += ours[index]
         return self._finish(lines)
 
     def propose(self, port: int) -> bytes:

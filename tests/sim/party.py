@@ -382,19 +382,28 @@ class PartyPhone(Phone):
         super().__init__(net, place, user, password)
         self.habits_of: Callable[[Request], Habits] = lambda request: Habits()
 
-    def begin(self, number: str, habits: Habits, *, is_delayed: bool = False) -> Party:
+    def begin(
+        self,
+        number: str,
+        habits: Habits,
+        *,
+        is_delayed: bool = False,
+        body: bytes = b"",
+        headers: Headers | None = None,
+    ) -> Party:
         """Call somebody."""
         party = Party(self, habits)
         party.is_caller = True
         self.calls.append(party)
-        headers = party.headers()
+        mine = party.headers()
         if habits.requires_reliable:
-            headers["Require"] = ["100rel"]
+            mine["Require"] = ["100rel"]
         if habits.timer_s:
-            headers["Session-Expires"] = [str(habits.timer_s)]
-        request = self.new_request("INVITE", f"sip:{number}@{self.domain}", headers)
+            mine["Session-Expires"] = [str(habits.timer_s)]
+        uri = f"sip:{number}@{self.domain}"
+        request = self.new_request("INVITE", uri, mine | (headers or {}))
         if not is_delayed:
-            request.body = party.offered = party.sdp("sendrecv", "8 0 101")
+            request.body = party.offered = body or party.sdp("sendrecv", "8 0 101")
             request.headers["Content-Type"] = [SDP]
         party.invite = self.endpoint.request(request, self.hop(), party)
         return party

@@ -294,6 +294,46 @@ def test_an_update_before_the_first_answer_is_refused(tmp_path: Path) -> None:  
     simulate(main())
 
 
+def test_livekit_438_a_caller_that_requires_preconditions_gets_through(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, callee = await two_phones(here)
+            can = habits(reliable=True, update=True)
+            can.requires_reliable = True
+            wants = "a=des:qos mandatory local sendrecv\r\na=des:qos mandatory remote sendrecv\r\n"
+
+            def asks(current: str) -> bytes:
+                plain = description(caller.place, 1).decode()
+                have = f"a=curr:qos local {current}\r\na=curr:qos remote none\r\n"
+                return (plain + have + wants).encode()
+
+            a = caller.begin(
+                "8002", can, body=asks("none"), headers={"Require": ["100rel, precondition"]}
+            )
+            await callee.rang.wait()
+            b = party(callee.calls[0])
+            b.ring(183, description(b.phone.place, 1))
+            await here.pass_time(0.5)
+            assert b.asked is not None
+            assert b"a=curr" not in b.asked
+            assert a.agreed is not None
+            assert b"a=curr:qos remote none\r\n" in a.agreed[1]
+            assert b"a=conf:qos remote sendrecv\r\n" in a.agreed[1]
+            a.update(asks("sendrecv"))
+            await here.pass_time(0.5)
+            assert b"a=curr:qos remote sendrecv\r\n" in a.agreed[1]
+            assert b"a=conf" not in a.agreed[1]
+            b.pick_up()
+            await a.answered.wait()
+            await here.pass_time(5)
+            assert [one.method for one in b.requests] == ["INVITE"], (
+                "nothing of it concerns the callee"
+            )
+            await _end(here, a, b)
+
+    simulate(main())
+
+
 def test_livekit_766_a_codec_that_was_not_offered_is_not_passed_on(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
