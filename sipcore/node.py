@@ -24,7 +24,7 @@ from sipcore.call.recover import close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.registrations import Needs, SecretOf
 from sipcore.call.sign_in import SignIn
-from sipcore.call.subscribe import Admission
+from sipcore.call.subscribe import Judge
 from sipcore.call.trunks import Trunks
 from sipcore.call.watchers import Limits as WatchLimits
 from sipcore.call.watchers import Watchers
@@ -162,9 +162,9 @@ class Node:
             Presence(self.registrar),
         )
         mine, now = self.config.limits, self._loop.time
-        admission = Admission(lambda: self.book, self.sign_in, packages, now, mine.subscribes_per_s)
+        judge = Judge(lambda: self.book, self.sign_in, packages, now, mine.subscribes_per_s)
         limits = WatchLimits(mine.subscriptions, mine.subscriptions_per_extension)
-        watchers = Watchers(self.desk, admission, limits)
+        watchers = Watchers(self.desk, judge, limits)
         self.registrar.on_change = lambda owner: watchers.changed(owner, CONTACTS)
         self.mailboxes.on_change = lambda line: watchers.changed(line, MAILBOX)
         return watchers

@@ -58,7 +58,7 @@ def again_in(seconds: int) -> Headers:
     return {"Retry-After": [str(seconds)]}
 
 
-class Admission:
+class Judge:
     """Judges SUBSCRIBEs. `is_closing` while the node drains."""
 
     def __init__(

@@ -15,7 +15,7 @@ from sipcore.call.desk import Desk
 from sipcore.call.lamp import Line, aor_of
 from sipcore.call.leg import hop_within
 from sipcore.call.packages import CALLS, Telling
-from sipcore.call.subscribe import AGAIN_S, Admission, Asked, Refusal, again_in
+from sipcore.call.subscribe import AGAIN_S, Asked, Judge, Refusal, again_in
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Reply, Told, Within
 from sipcore.dialog.subscription import Notice, Notifier, Subscription
@@ -87,9 +87,9 @@ class Watch:
 class Watchers:
     """All subscriptions of a node."""
 
-    def __init__(self, desk: Desk, admission: Admission, limits: Limits) -> None:
+    def __init__(self, desk: Desk, judge: Judge, limits: Limits) -> None:
         self._desk = desk
-        self._admission = admission
+        self._judge = judge
         self._limits = limits
         self._watched: dict[Line, Watch] = {}
         self._of_subscriber: Counter[Line] = Counter()
@@ -112,7 +112,7 @@ class Watchers:
     def arrive(self, request: Request, flow: Flow) -> None:
         """Take a SUBSCRIBE outside any dialog. Refusals keep nothing. Raises BadMessage."""
         endpoint, metrics = self._desk.endpoint, self._desk.metrics
-        asked = self._admission.judge(request, flow)
+        asked = self._judge.judge(request, flow)
         if isinstance(asked, Asked) and (refusal := self._full(asked)) is not None:
             asked = refusal
         if isinstance(asked, Refusal):
@@ -191,7 +191,7 @@ class Watchers:
         if request.method != "SUBSCRIBE":
             endpoint.respond(transaction, 405, {"Allow": ["SUBSCRIBE"]})
             return
-        asked = self._admission.judge(request, event.dialog.flow)
+        asked = self._judge.judge(request, event.dialog.flow)
         if isinstance(asked, Refusal):
             self._count_refusal(asked)
             endpoint.respond(transaction, asked.status, asked.headers)
