@@ -92,7 +92,7 @@ class Periods:
 class Parts(Struct):
     """What a Node is given: everything that touches the world.
 
-    `secret_of` opens the password that a carrier wants to be shown.
+    `secret_of` opens a sealed password that a peer wants to be shown.
     """
 
     clock: Clock
@@ -102,7 +102,7 @@ class Parts(Struct):
     media: MediaPool
     bindings: Bindings
     book: Book
-    secret_of: SecretOf = lambda carrier: None
+    secret_of: SecretOf = lambda secret, belongs_to: None
     look_up: LookUp = nobody
 
 

@@ -36,6 +36,7 @@ class Style(StrEnum):
     E164 = "e164"  # +862136413501
     DIGITS = "digits"  # 862136413501
     NATIONAL = "national"  # 02136413501, 13800000000, 0085223456789
+    LOCAL = "local"  # 36413501 in its own area, else national
 
 
 def without_separators(number: str) -> str:
@@ -74,6 +75,14 @@ def normalise(number: str, home: Home) -> str | None:
     return digits if len(digits) <= _SHORT_DIGITS else None
 
 
+def read_e164(number: str, home: Home) -> str | None:
+    """Read a number that is E.164 without its +. None where it is not: ask normalise()."""
+    digits = without_separators(number)
+    if not is_digits(digits) or digits[0] == "0" or len(digits) not in _E164_DIGITS:
+        return None
+    return _international(digits, home)
+
+
 def write(number: str, style: Style, home: Home) -> str:
     """Write a normalised number the way a trunk wants it. Short numbers stay as they are."""
     if number[:1] != "+" or style is Style.E164:
@@ -83,6 +92,10 @@ def write(number: str, style: Style, home: Home) -> str:
     if not number.startswith(home.country, 1):
         return f"00{number[1:]}"
     rest = number[1 + len(home.country) :]
+    area = home.area.lstrip("0")
+    subscriber = rest[len(area) :]
+    if style is Style.LOCAL and area and rest.startswith(area) and _is_local(subscriber, area):
+        return subscriber
     return rest if _stands_alone(rest) else f"0{rest}"
 
 

@@ -73,7 +73,7 @@ class SignallingProcess:
         media = self._media(config, clock, ids)
         writer = store.binding_writer()
         names = NameServers(asyncio.get_running_loop())
-        secret_of = store.registration_password
+        secret_of = store.open_secret
         parts = Parts(clock, ids, metrics, journal, media, writer, book, secret_of, names)
         node = Node(config, parts)
         names.changed = node.endpoint.ways.resolver.names.forget

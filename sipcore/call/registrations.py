@@ -18,13 +18,13 @@ from sipcore.message.signer import Signer
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book, Carrier
 
-SecretOf = Callable[[Carrier], str | None]
+SecretOf = Callable[[str, str], str | None]  # sealed, whose
 
 _log = logger(__name__)
 
 
 class Needs(Struct, frozen=True):
-    """What Trunks is handed. `secret_of` opens the password that a carrier wants to be shown."""
+    """What Trunks is handed. `secret_of` opens a sealed password."""
 
     endpoint: Endpoint
     metrics: Metrics
@@ -128,7 +128,7 @@ class Registrations:
         wish, needs = carrier.registration, self._needs
         assert wish is not None
         self._wants[carrier.id] = carrier
-        secret = needs.secret_of(carrier)
+        secret = needs.secret_of(wish.secret, carrier.id)
         if secret is None:
             _log.error("carrier=%s its password cannot be opened: import it again", carrier.id)
             return

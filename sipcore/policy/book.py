@@ -12,8 +12,9 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 
 from sipcore.message.flow import OverMtu
-from sipcore.numbering import Home, PrefixTable, Style
+from sipcore.numbering import Home, PrefixTable, normalise
 from sipcore.policy.peers import PeerAddress, Peers
+from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.shelf import Shelf
 from sipcore.policy.standing import Limits
 
@@ -74,6 +75,13 @@ class DisplayNumber(Struct, frozen=True, gc=False):
     leads_to: tuple[str, str]
 
 
+class Login(Struct, frozen=True, gc=False):
+    """What a peer wants to be shown for our calls. `secret` is sealed: store.secrets opens it."""
+
+    user: str
+    secret: str
+
+
 class Trunk(Struct, frozen=True, gc=False):
     """A customer's own PBX. Without `uri` it registers as `user` and is called where it did."""
 
@@ -83,9 +91,11 @@ class Trunk(Struct, frozen=True, gc=False):
     channels: int
     uri: str | None = None
     user: str | None = None
-    style: Style = Style.NATIONAL
     health_s: int = 0
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
+    login: Login | None = None
+    tls_names: tuple[str, ...] = ()
 
 
 class Registration(Struct, frozen=True, gc=False):
@@ -113,11 +123,13 @@ class Carrier(Struct, frozen=True, gc=False):
     priority: int = 1
     weight: int = 10
     allow: frozenset[str] = NATIONAL
-    style: Style = Style.NATIONAL
     registration: Registration | None = None
     health_s: int = 0
     demote: Limits = Limits()
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
+    login: Login | None = None
+    tls_names: tuple[str, ...] = ()
 
 
 class Ha1s(Struct, frozen=True, gc=False):
@@ -215,6 +227,8 @@ class Book:
         self._extensions = shelves.extensions
         self._users = shelves.users
         self._peers = Peers(rows.peers)
+        named: list[Peer] = [*rows.carriers, *rows.trunks]
+        self._names = {name.lower(): one for one in named for name in one.tls_names}
         self._destinations = rows.destinations
 
     def customer_at(self, domain: str) -> Customer | None:
@@ -241,6 +255,25 @@ class Book:
     def peer(self, address: str, port: int) -> Peer | None:
         """Return the carrier or trunk that sends from there. Raises ValueError: no IP address."""
         return self._peers.find(address, port)
+
+    def peer_by_name(self, name: str) -> Peer | None:
+        """Return the carrier or trunk whose TLS certificate has proven a name (RFC 5922)."""
+        return self._names.get(name.lower())
+
+    def profile(self, kind: str, id_: str) -> Profile:
+        """Return the settings of a carrier or a trunk; the usual ones for all others."""
+        peer: Peer | None = None
+        if kind == "carrier":
+            peer = self.carriers.get(id_)
+        elif kind == "trunk":
+            peer = self.trunks.get(id_)
+        return USUAL if peer is None else peer.profile
+
+    def read(self, number: str, kind: str, id_: str) -> str | None:
+        """Read a number that an extension, a carrier or a trunk has sent, as normalise() does."""
+        if kind == "extension":
+            return normalise(number, self.home)
+        return self.profile(kind, id_).read(number, self.home)
 
     def is_listed(self, address: str) -> bool:
         """Tell whether a carrier or trunk sends from an address. Raises ValueError for no such."""

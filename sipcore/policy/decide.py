@@ -6,7 +6,6 @@ whom to try (targets). Takes no slot: the call does, before any INVITE leaves.
 
 from collections.abc import Mapping
 
-from sipcore.numbering import write
 from sipcore.policy.attempt import (
     Attempt,
     CarrierTarget,
@@ -20,6 +19,7 @@ from sipcore.policy.attempt import (
 from sipcore.policy.book import Book, Carrier, Extension
 from sipcore.policy.caller_id import CallerId, inside_caller, outside_caller, public_caller
 from sipcore.policy.concurrency import carrier_key
+from sipcore.policy.profile import USUAL
 from sipcore.policy.routing import OUTSIDE, Route, Unrouted, find_route, in_weighted_order
 from sipcore.policy.rules import RULES, Case, Load, takes
 from sipcore.policy.standing import ALL_GOOD, GOOD, TRIAL
@@ -69,11 +69,17 @@ def _calling_extension(book: Book, attempt: Attempt) -> Extension | None:
 
 
 def _caller(book: Book, attempt: Attempt, route: Route, extension: Extension | None) -> CallerId:
+    asserted = attempt.asserted
+    profile = USUAL
+    if asserted and extension is None:
+        profile = book.profile(attempt.source.kind, attempt.source.id)
+    if asserted and profile != USUAL:  # a peer may have its own way to write numbers
+        asserted = profile.read(asserted, book.home) or asserted
     if route.direction == "outbound":
-        return outside_caller(book, route.account, extension, attempt.asserted)
+        return outside_caller(book, route.account, extension, asserted)
     if route.direction == "inbound":
-        return public_caller(book, attempt.asserted)
-    return inside_caller(book, attempt.source, route.account, extension, attempt.asserted)
+        return public_caller(book, asserted)
+    return inside_caller(book, attempt.source, route.account, extension, asserted)
 
 
 def _targets(case: Case) -> tuple[tuple[Target, ...], ...]:
@@ -83,9 +89,9 @@ def _targets(case: Case) -> tuple[tuple[Target, ...], ...]:
         return _carrier_targets(case)
     kind, to = route.leads_to
     if kind == "trunk":
-        style = book.trunks[to].style
-        caller = write(case.caller.number, style, book.home)
-        return ((TrunkTarget(to, write(route.callee, style, book.home), caller),),)
+        profile, home = book.trunks[to].profile, book.home
+        caller = profile.told_caller(case.caller.number, home)
+        return ((TrunkTarget(to, profile.told(route.callee, home), caller),),)
     return ((ExtensionTarget(route.account.customer, to),),)
 
 
@@ -115,8 +121,8 @@ def _carrier_target(case: Case, carrier: Carrier) -> CarrierTarget:
     limit = None if route.is_emergency else carrier.channels
     return CarrierTarget(
         carrier.id,
-        write(route.callee, carrier.style, home),
-        write(case.caller.number, carrier.style, home),
+        carrier.profile.told(route.callee, home),
+        carrier.profile.told_caller(case.caller.number, home),
         ((carrier_key(carrier.id), limit),),
     )
 

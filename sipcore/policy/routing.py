@@ -57,7 +57,7 @@ def find_route(book: Book, attempt: Attempt) -> Route | Unrouted:
             return Unrouted("unknown", f"no service has the code {dialled}", "internal", dialled)
         if book.extension(source.customer, dialled) is not None:
             return Route("internal", account, dialled, ("extension", dialled), own_slots)
-    number = normalise(dialled, book.home)
+    number = book.read(dialled, source.kind, source.id)
     if number is None:
         return Unrouted("unknown", f"{dialled!r} is not a number", "outbound", dialled)
     if number in EMERGENCY:
@@ -91,7 +91,7 @@ def _from_carrier(book: Book, source: Source, dialled: str) -> Route | Unrouted:
     own_slots = _source_slots(book, source)
     if own_slots is None:
         return Unrouted("third-party", f"carrier {source.id} is not provisioned", "inbound")
-    number = normalise(dialled, book.home) or dialled
+    number = book.read(dialled, source.kind, source.id) or dialled
     owned = book.display_number(number)
     if owned is not None:
         account = book.accounts[owned.account]

@@ -7,6 +7,7 @@ from sipcore.store.forms import (
     CarrierForm,
     CustomerForm,
     ExtensionForm,
+    LoginForm,
     NumberForm,
     OptionForm,
     Placed,
@@ -19,6 +20,7 @@ from sipcore.store.rows import (
     CustomerRow,
     ExtensionRow,
     FeeRow,
+    LoginRow,
     NumberRow,
     OptionRow,
     RegisterRow,
@@ -76,6 +78,9 @@ def row_of(placed: Placed, site: Site) -> Row:
                 form.user,
                 _health_s(form.health),
                 form.over_mtu,
+                form.profile,
+                _names(form.tls_names),
+                _login(form.login),
             )
 
 
@@ -92,7 +97,18 @@ def _carrier(form: CarrierForm) -> CarrierRow:
         _health_s(form.health),
         form.demote,
         form.over_mtu,
+        form.profile,
+        _names(form.tls_names),
+        _login(form.login),
     )
+
+
+def _names(said: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(one.lower().rstrip(".") for one in said)
+
+
+def _login(form: LoginForm | None) -> LoginRow | None:
+    return None if form is None else LoginRow(form.user, "")
 
 
 def _health_s(said: bool | int) -> int:

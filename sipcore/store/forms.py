@@ -16,6 +16,7 @@ from msgspec.structs import FieldInfo, fields, replace
 from sipcore.errors import BadConfig
 from sipcore.message.flow import OverMtu
 from sipcore.policy.book import DeviceKind
+from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.standing import Limits
 from sipcore.rating.tables import Fault, Place, decode
 
@@ -41,6 +42,13 @@ class RegisterForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expires: Annotated[int, Meta(ge=60, le=86_400)] = 600
 
 
+class LoginForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a peer wants to be shown for our calls, where that is not what `register` says."""
+
+    user: str
+    password: str
+
+
 class CarrierForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     uri: str
@@ -50,9 +58,12 @@ class CarrierForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     accept_from: tuple[str, ...] = ()
     register: RegisterForm | None = None
     allow: tuple[str, ...] = ("national",)
+    tls_names: tuple[str, ...] = ()
+    login: LoginForm | None = None
     health: Interval = False
     demote: Limits = Limits()
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
 
 
 class OptionForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,8 +120,11 @@ class TrunkForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: str | None = None
     password: str | None = None
     channels: Channels
+    tls_names: tuple[str, ...] = ()
+    login: LoginForm | None = None
     health: Interval = False
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
 
 
 class CustomerForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

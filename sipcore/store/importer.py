@@ -5,25 +5,30 @@ What does not change is not written. Runs inside one transaction of its caller.
 
 import sqlite3
 from collections.abc import Iterator
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sipcore.store.draft import Row, credential_of
-from sipcore.store.forms import AccountForm, CarrierForm, Placed
+from sipcore.store.forms import AccountForm, CarrierForm, LoginForm, Placed, RegisterForm, TrunkForm
 from sipcore.store.merge import Key, Merged
 from sipcore.store.rows import (
     AccountRow,
     CarrierRow,
     CredentialRow,
     ExtensionRow,
+    LoginRow,
     NumberRow,
+    RegisterRow,
     Rows,
     Site,
     TrunkRow,
 )
 from sipcore.store.secrets import Secrets
 from sipcore.store.tables import KINDS, write_credentials, write_peers, write_rows
+
+Secret = TypeVar("Secret", RegisterRow, LoginRow)
 
 
 class Counts(Struct, frozen=True):
@@ -99,18 +104,29 @@ class Importer:
                 return row
             return replace(row, pin=self._secrets.pin(row.id, form.hotline_password))
         if isinstance(row, CarrierRow) and isinstance(form, CarrierForm):
-            return self._sealed(form, row)
+            carrier = self._stored.carriers.get(row.id) or row
+            register = self._sealed(row.register, carrier.register, form.register, row)
+            login = self._sealed(row.login, carrier.login, form.login, row)
+            return replace(row, register=register, login=login)
+        if isinstance(row, TrunkRow) and isinstance(form, TrunkForm):
+            trunk = self._stored.trunks.get(row.id) or row
+            return replace(row, login=self._sealed(row.login, trunk.login, form.login, row))
         return row
 
-    def _sealed(self, form: CarrierForm, row: CarrierRow) -> CarrierRow:
-        """Seal a carrier's password; the same password keeps its sealed text."""
-        if form.register is None or row.register is None:
-            return row
-        was = self._stored.carriers.get(row.id)
-        sealed = was.register.secret if was is not None and was.register is not None else None
-        if sealed is None or self._secrets.open_sealed(sealed, row.id) != form.register.password:
-            sealed = self._secrets.seal(form.register.password, row.id)
-        return replace(row, register=replace(row.register, secret=sealed))
+    def _sealed(
+        self,
+        new: Secret | None,
+        was: Secret | None,
+        form: RegisterForm | LoginForm | None,
+        row: CarrierRow | TrunkRow,
+    ) -> Secret | None:
+        """Seal a password for a peer; the same password keeps its sealed text."""
+        if new is None or form is None:
+            return None
+        sealed = "" if was is None else was.secret
+        if not sealed or self._secrets.open_sealed(sealed, row.id) != form.password:
+            sealed = self._secrets.seal(form.password, row.id)
+        return replace(new, secret=sealed)
 
     def _credential(self, placed: Placed) -> CredentialRow | None:
         customer = self._merged.rows.customers.get(placed.customer)

@@ -98,6 +98,7 @@ def collisions(merged: Merged) -> Iterator[Fault]:
     yield from _shared(merged, "domain", _domains(merged.rows))
     yield from _shared(merged, "user", _users(merged.rows))
     yield from _shared(merged, "accept_from", _entries(merged.rows))
+    yield from _shared(merged, "tls_names", _tls_names(merged.rows))
 
 
 Claim = tuple[object, str, Key, str]  # what is claimed, by which kind and key, how it is called
@@ -136,6 +137,15 @@ def _entries(rows: Rows) -> Iterator[Claim]:
     for kind, id_, accept_from in entries_of(rows):
         for text, entry in accept_from:
             yield entry, kind, id_, text
+
+
+def _tls_names(rows: Rows) -> Iterator[Claim]:
+    for carrier in rows.carriers.values():
+        for name in carrier.tls_names:
+            yield name, "carrier", carrier.id, name
+    for trunk in rows.trunks.values():
+        for name in trunk.tls_names:
+            yield name, "trunk", trunk.id, name
 
 
 def entries_of(rows: Rows) -> Iterator[tuple[str, str, list[tuple[str, PeerAddress]]]]:

@@ -61,6 +61,9 @@ def _carriers(case: Case) -> Iterator[Fault]:
     known = _CLASSES | case.tariff.classes
     for _, placed, row in case.merged.new("carrier"):
         assert isinstance(row, CarrierRow)
+        if row.register is None and "From" not in row.profile.caller_in:
+            reason = "profile: without From in caller_in, From has the user of `register`"
+            yield (*placed.place, "profile"), reason
         for one in row.allow:
             if one not in known:
                 yield (*placed.place, "allow"), f"allow: there is no destination class {one}"
@@ -173,6 +176,8 @@ def _trunks(case: Case) -> Iterator[Fault]:
             yield placed.place, "user and password go together"
         if row.uri is None and row.user is None:
             yield placed.place, "a trunk needs a uri to be called at, or a user to register as"
+        if "From" not in row.profile.caller_in:
+            yield (*placed.place, "profile"), "profile: caller_in of a trunk needs From"
         if row.uri is None and row.health_s:
             yield (*placed.place, "health"), "health: there is no uri to ask at"
 

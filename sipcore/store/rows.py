@@ -8,6 +8,7 @@ from msgspec import Struct
 from sipcore.message.flow import OverMtu
 from sipcore.numbering import Home
 from sipcore.policy.book import DeviceKind
+from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.standing import Limits
 
 
@@ -29,6 +30,13 @@ class RegisterRow(Struct, frozen=True, omit_defaults=True):
     auth_user: str | None = None
 
 
+class LoginRow(Struct, frozen=True):
+    """`secret` is sealed with the node's key."""
+
+    user: str
+    secret: str
+
+
 class CarrierRow(Struct, frozen=True, omit_defaults=True):
     id: str
     uri: str
@@ -41,6 +49,9 @@ class CarrierRow(Struct, frozen=True, omit_defaults=True):
     health_s: int = 0
     demote: Limits = Limits()
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
+    tls_names: tuple[str, ...] = ()
+    login: LoginRow | None = None
 
 
 class CustomerRow(Struct, frozen=True, omit_defaults=True):
@@ -114,6 +125,9 @@ class TrunkRow(Struct, frozen=True, omit_defaults=True):
     user: str | None = None
     health_s: int = 0
     over_mtu: OverMtu = "auto"
+    profile: Profile = USUAL
+    tls_names: tuple[str, ...] = ()
+    login: LoginRow | None = None
 
 
 class CredentialRow(Struct, frozen=True):

@@ -9,6 +9,7 @@ from sipcore.policy.book import (
     Extension,
     Ha1s,
     Identity,
+    Login,
     Peer,
     Registration,
     Trunk,
@@ -17,7 +18,7 @@ from sipcore.policy.book import Rows as BookRows
 from sipcore.policy.peers import PeerAddress
 from sipcore.rating.tariff import Tariff, Totals
 from sipcore.store.merge import entries_of
-from sipcore.store.rows import CarrierRow, CredentialRow, Rows, Site, TrunkRow
+from sipcore.store.rows import CarrierRow, CredentialRow, LoginRow, Rows, Site, TrunkRow
 
 _log = logger(__name__)
 
@@ -74,7 +75,14 @@ def _trunk(row: TrunkRow) -> Trunk:
         row.user,
         health_s=row.health_s,
         over_mtu=row.over_mtu,
+        profile=row.profile,
+        login=_login(row.login),
+        tls_names=row.tls_names,
     )
+
+
+def _login(row: LoginRow | None) -> Login | None:
+    return None if row is None else Login(row.user, row.secret)
 
 
 def _carrier(row: CarrierRow) -> Carrier:
@@ -89,6 +97,9 @@ def _carrier(row: CarrierRow) -> Carrier:
         health_s=row.health_s,
         demote=row.demote,
         over_mtu=row.over_mtu,
+        profile=row.profile,
+        login=_login(row.login),
+        tls_names=row.tls_names,
         registration=None
         if asked is None
         else Registration(asked.user, asked.secret, asked.domain, asked.expires_s, asked.auth_user),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sipcore.errors import CannotStart
-from sipcore.policy.book import Book, Carrier
+from sipcore.policy.book import Book
 from sipcore.policy.book import Rows as BookRows
 from sipcore.rating.tariff import Tariff, embedded_catalogue
 from sipcore.store.bindings import (
@@ -79,11 +79,9 @@ class Store:
             rows = read_rows(connection)
         return book_rows(rows, self.site, self.tariff)
 
-    def registration_password(self, carrier: Carrier) -> str | None:
-        """Return what a carrier wants to be shown; None: no registration, or another node's key."""
-        if carrier.registration is None:
-            return None
-        return self._secrets.open_sealed(carrier.registration.secret, carrier.id)
+    def open_secret(self, secret: str, belongs_to: str) -> str | None:
+        """Return what a carrier or trunk wants to be shown; None: sealed by another node's key."""
+        return self._secrets.open_sealed(secret, belongs_to)
 
     def save_bindings(self, changes: Changes) -> None:
         """Write changed bindings in one transaction. Raises StoreFault."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sipcore.numbering import is_digits, normalise
 from sipcore.policy.peers import parse_peer_address
+from sipcore.policy.profile import Profile
 from sipcore.policy.routing import EMERGENCY
 from sipcore.rating.money import yuan
 from sipcore.rating.tables import Fault
@@ -18,6 +19,7 @@ from sipcore.store.forms import (
     CarrierForm,
     CustomerForm,
     ExtensionForm,
+    LoginForm,
     NumberForm,
     OptionForm,
     Placed,
@@ -36,6 +38,7 @@ _URI = re.compile(
     r"sips?:(?:[^@;?\s<>]+@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;?@\s<>\[\]]+)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<parameters>(?:;[^;?\s<>]+)*)"
 )
+_CODEC = re.compile(r"[A-Za-z0-9-]{1,32}")
 _TARGET = re.compile(r"[0-9]{2,8}|hotline|(?:group|ivr|queue|conference|trunk):\S+")
 _EXTENSION_DIGITS = range(2, 9)
 _PIN_DIGITS = range(4, 13)
@@ -126,6 +129,28 @@ def _register(value: RegisterForm, site: Site) -> str | None:
     return _host(value.domain) if value.domain is not None else None
 
 
+def _login(value: LoginForm, site: Site) -> str | None:
+    if (why := _password(value.user, site)) is not None:
+        return f"user {why}"
+    return None if (why := _password(value.password, site)) is None else f"password {why}"
+
+
+def _tls_names(value: tuple[str, ...], site: Site) -> str | None:
+    return next((why for one in value if (why := _domain(one, site)) is not None), None)
+
+
+def _profile(value: Profile, _site: Site) -> str | None:
+    if value.from_domain is not None and (why := _host(value.from_domain)) is not None:
+        return f"from_domain: {why}"
+    for one in value.codecs:
+        if not _CODEC.fullmatch(one):
+            return f"codecs: {one!r} is not a codec's name: PCMA, G729, opus"
+    for name, said in (("codecs", value.codecs), ("caller_in", value.caller_in)):
+        if len(set(said)) != len(said):
+            return f"{name}: one stands twice"
+    return None if value.caller_in else "caller_in: names no header"
+
+
 def _classes(value: tuple[str, ...], site: Site) -> str | None:
     if not value:
         return "names no destination class"
@@ -196,6 +221,9 @@ _CHECKS: dict[type[Any], dict[str, Check]] = {
         "accept_from": _accept_from,
         "allow": _classes,
         "register": _register,
+        "tls_names": _tls_names,
+        "login": _login,
+        "profile": _profile,
     },
     CustomerForm: {
         "id": _id,
@@ -226,5 +254,8 @@ _CHECKS: dict[type[Any], dict[str, Check]] = {
         "accept_from": _accept_from,
         "user": _user,
         "password": _password,
+        "tls_names": _tls_names,
+        "login": _login,
+        "profile": _profile,
     },
 }

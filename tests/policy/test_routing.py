@@ -11,6 +11,7 @@ from sipcore.numbering import Style
 from sipcore.policy.attempt import CarrierTarget
 from sipcore.policy.book import Book, Carrier
 from sipcore.policy.decide import decide
+from sipcore.policy.profile import Profile
 from sipcore.policy.routing import in_weighted_order
 from sipcore.policy.standing import DEMOTED, DOWN, TRIAL, UNREGISTERED
 from tests.policy.town import WORKSHOP, attempt, permitted, town
@@ -56,8 +57,8 @@ def test_full_carriers_and_those_of_another_class_are_left_out() -> None:
 def test_a_number_is_written_in_each_carriers_style() -> None:
     book = town(
         carriers=[
-            replace(carrier("a", 1), style=Style.E164),
-            replace(carrier("b", 2), style=Style.DIGITS),
+            replace(carrier("a", 1), profile=Profile(numbers=Style.E164)),
+            replace(carrier("b", 2), profile=Profile(numbers=Style.DIGITS)),
         ],
         peers=[],
     )

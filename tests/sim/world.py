@@ -96,7 +96,7 @@ class World:
             self.media,
             self.store.inline_bindings(),
             self.store.load_book(),
-            self.store.registration_password,
+            self.store.open_secret,
             self._look_up,
         )
         self.node = Node(self._config, parts)

@@ -1,0 +1,49 @@
+"""Which codecs a peer is offered: an SDP with fewer formats, in another order."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from sipcore.errors import MediaError
+from sipcore.media.offer import STATIC_CODECS
+from sipcore.message.sdp import Media, below_of, parse_sdp
+
+_BESIDE_SPEECH = ("telephone-event", "cn")  # no codecs: they go along with any
+
+
+def with_codecs(sdp: bytes, names: Sequence[str]) -> bytes:
+    """Leave of every audio m-line the codecs named, in the order of `names`; others pass.
+
+    Raises MediaError where nothing is left of one, BadMessage for what is no SDP.
+    """
+    wanted = {name.lower(): rank for rank, name in enumerate(names)}
+    parsed = parse_sdp(sdp)
+    media = tuple(
+        _filtered(one, wanted) if one.kind == "audio" and one.port else one for one in parsed.media
+    )
+    return structs.replace(parsed, media=media).to_bytes()
+
+
+def _filtered(media: Media, wanted: dict[str, int]) -> Media:
+    named = {form: _name(media, form) for form in media.formats}
+    speech = [form for form in media.formats if named[form] in wanted]
+    if not speech:
+        raise MediaError("no codec in common with what the peer is offered")
+    speech.sort(key=lambda form: wanted[named[form]])
+    kept = [*speech, *(form for form in media.formats if named[form] in _BESIDE_SPEECH)]
+    gone = tuple(
+        f"a={name}:{form} "
+        for form in media.formats
+        if form not in kept
+        for name in ("rtpmap", "fmtp")
+    )
+    head = f"m={media.kind} {media.port} {media.protocol} {' '.join(kept)}"
+    lines = (head, *(line for line in media.lines[1:] if not line.startswith(gone or ("\0",))))
+    return structs.replace(media, lines=lines, formats=tuple(kept), below=below_of(lines[1:]))
+
+
+def _name(media: Media, form: str) -> str:
+    if not form.isdecimal() or len(form) > 3:
+        return ""
+    codec = media.codecs.get(int(form)) or STATIC_CODECS.get(int(form))
+    return "" if codec is None else codec.name.lower()
