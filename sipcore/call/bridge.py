@@ -13,6 +13,7 @@ from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
 from sipcore.call.desk import Desk
 from sipcore.call.draft import Draft
+from sipcore.call.dress import offered
 from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Won, hunt
@@ -247,7 +248,10 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
             offer = await call.media.propose("b")
             call.media.face("a", a.source)
         else:
-            offer = await call.media.offer("a", a.invite.body, a.source)
+            body = a.invite.body
+            if (source := call.attempt.source).kind != "extension":
+                body = offered(call.book.profile(source.kind, source.id), body)
+            offer = await call.media.offer("a", body, a.source)
     except BadMessage as fault:
         return failed(400, fault.reason)
     except MediaError as fault:

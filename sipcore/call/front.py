@@ -26,7 +26,7 @@ from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
-from sipcore.policy.book import Book, Carrier, Trunk
+from sipcore.policy.book import Book, Peer, Trunk
 from sipcore.policy.routing import EMERGENCY
 from sipcore.transport.guard import Guard, TokenBucket
 
@@ -163,8 +163,8 @@ class Front:
             desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
             return
         desk.endpoint.vouch(flow)
-        if source.kind == "carrier":
-            dialled = _behind_contact(desk.book().carriers[source.id], request, dialled)
+        if source.kind != "extension":
+            dialled = _dialled(desk.book(), source, request, dialled)
         if dialled not in EMERGENCY and not self._takes(source, flow):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
@@ -209,11 +209,18 @@ class Front:
         peer = book.peer(flow.remote_address, flow.remote_port)
         if not isinstance(peer, Trunk):
             peer = self._desk.trunks.registrations.carrier_at(flow.remote_address, dialled, peer)
+        if peer is None and flow.is_secure:
+            peer = self._named(book, flow)
         if peer is not None:
             return source_of(peer)
         domain = request.from_.uri.address
         who = self._sign_in.identify(book, request, flow.remote_address, domain)
         return who if isinstance(who, Unproven) else source_of(who)
+
+    def _named(self, book: Book, flow: Flow) -> Peer | None:
+        """Return who has proven a name with a TLS certificate (RFC 5922)."""
+        found = map(book.peer_by_name, self._desk.endpoint.names_of(flow))
+        return next((one for one in found if one is not None), None)
 
 
 def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
@@ -232,15 +239,18 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
     return None
 
 
-def _behind_contact(carrier: Carrier, request: Request, dialled: str) -> str:
-    """Return whom a carrier's call is for.
+def _dialled(book: Book, source: Source, request: Request, dialled: str) -> str:
+    """Return whom a peer's call is for.
 
     One that comes to the Contact that we registered names us there; then the number dialled stands
-    in P-Called-Party-ID (RFC 7315 4.2), else in To.
+    in P-Called-Party-ID (RFC 7315 4.2), else in To. So it is where the peer's profile says so.
     """
-    if carrier.registration is None or dialled != carrier.registration.user:
+    carrier = book.carriers.get(source.id) if source.kind == "carrier" else None
+    wish = None if carrier is None else carrier.registration
+    place = book.profile(source.kind, source.id).number_in
+    if place == "request-uri" and (wish is None or dialled != wish.user):
         return dialled
-    called = request.addresses("P-Called-Party-ID")
+    called = [] if place == "to" else request.addresses("P-Called-Party-ID")
     said = [number_in(one.uri) for one in (*called, request.to)]
     return next((one for one in said if one), dialled)
 

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from sipcore.call import early
 from sipcore.call.callee import CalleeLeg
+from sipcore.call.credentials import rings_signed
+from sipcore.call.dress import as_heard, offered
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
@@ -17,6 +19,7 @@ from sipcore.call.invite import Inviter, Way, invite, ways_to
 from sipcore.call.leg import Item, Leg, Party
 from sipcore.dialog.events import Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.refresh import raised
+from sipcore.errors import MediaError
 from sipcore.media.control import Lost
 from sipcore.media.session import MediaSession
 from sipcore.message.message import Request
@@ -29,6 +32,7 @@ from sipcore.message.reason import (
 )
 from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
+from sipcore.policy.profile import USUAL
 from sipcore.policy.standing import Result
 
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
@@ -92,17 +96,19 @@ class Group:
 
     def ring(self, call: Caller, way: Way, target: Party, again: Request | None = None) -> None:
         """Send an INVITE on a way to a target: a first one, or `again` at another place."""
-        request = invite(call, self.permit, way, self.offer)
+        offer = self.offer if way.peer is None else offered(way.peer.profile, self.offer)
+        request = invite(call, self.permit, way, offer)
         if again is not None:
             request.headers |= {name: again.headers[name] for name in ("From", "Call-ID")}
         self.send(call, way, target, request)
 
-    def send(self, call: Caller, way: Way, target: Party, request: Request) -> None:
+    def send(self, call: Caller, way: Way, target: Party, request: Request) -> CalleeLeg:
         """Send an INVITE that is made already."""
         leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
         leg.party, leg.owner, leg.rules = target, call, call.desk.settings.refresh
         self.legs.append(leg)
         self.ways[leg] = way
+        return leg
 
     @property
     def carrier(self) -> str | None:
@@ -197,7 +203,13 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
     for target in group.targets:
         call.draft.try_target(target)
         for way in await ways_to(call, target):
-            group.ring(call, way, target)
+            try:
+                group.ring(call, way, target)
+            except MediaError as fault:
+                group.is_ours = True
+                group.refusals.append(failed(503, f"{way.who}: {fault}", q850=88))
+    if not group.legs and group.refusals:
+        return group.best_refusal()
     if not group.legs:
         return (
             failed(480, "not registered", q850=20)
@@ -266,12 +278,16 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
         if not group.has_rung:
             group.rung_at = call.desk.loop.time()
         group.has_rung = True
+        if (peer := group.ways[leg].peer) is not None and peer.profile is not USUAL:
+            as_heard(peer, event.response)
         early.progress(call, leg, event)
         return None
     if status < 300:
         return _won(group, leg, event)
     leg.leave()
     if status == 422 and _asked_for_longer(call, group, leg, event):
+        return None
+    if rings_signed(call, group, leg, event):
         return None
     if _rings_elsewhere(call, group, leg, event) or rings_at_next(call, group, leg, event):
         return None
@@ -305,7 +321,9 @@ def _asked_for_longer(call: Caller, group: Group, leg: CalleeLeg, event: Reply) 
     headers["Min-SE"] = [str(least_s)]
     headers["Session-Expires"] = [str(max(least_s, call.desk.settings.refresh.interval_s))]
     again = Request("INVITE", request.uri, headers, request.body)
-    group.send(call, group.ways[leg], leg.party, again)
+    if leg.signer is not None:
+        leg.signer.sign(again)
+    group.send(call, group.ways[leg], leg.party, again).signer = leg.signer
     return True
 
 
@@ -315,6 +333,8 @@ def _won(group: Group, leg: CalleeLeg, event: Reply) -> Won | None:
         leg.cancel()  # a 2xx without a To tag belongs to no dialog and cannot be acknowledged
         group.refusals.append(failed(502, "answer without a tag"))
         return None
+    if leg.signer is not None:
+        leg.signer.accepted()
     sdp = leg.confirm(dialog, event.response)
     for other in group.legs:
         if other is not leg and not other.is_over:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sipcore.call.desk import Desk, Reach
 from sipcore.call.draft import Draft
+from sipcore.call.dress import dress, is_plain
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.wish import with_number
 from sipcore.message.address import Address
@@ -15,7 +16,7 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
 from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
-from sipcore.policy.book import Book, Carrier, Trunk
+from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.store.bindings import BindingKey
 
 
@@ -35,7 +36,8 @@ class Way(Struct, frozen=True, gc=False):
     """One place that a target stands for. `caller`: its number as this target is told it.
 
     `route` and `contact` belong to one that has registered: its path (RFC 3327), its binding.
-    `others` are the peer's next places, for when this one fails (RFC 3263 4.3).
+    `others` are the peer's next places, for when this one fails (RFC 3263 4.3). `peer`: the carrier
+    or trunk that it leads to.
     """
 
     who: str
@@ -45,6 +47,7 @@ class Way(Struct, frozen=True, gc=False):
     route: tuple[str, ...] = ()
     contact: BindingKey | None = None
     others: tuple[Hop, ...] = ()
+    peer: Peer | None = None
 
 
 async def ways_to(call: Inviter, target: Target) -> list[Way]:
@@ -59,28 +62,32 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
     trunk = book.trunks[target.id]
     found = contacts.ways_to(trunk.customer, trunk.user) if trunk.user else []
     if found:
-        return [_bulk(trunk.id, one, target) for one in found]
-    return await _by_uri(call, trunk, target)
+        return [_bulk(trunk, one, target) for one in found]
+    return [] if trunk.uri is None else await _by_uri(call, trunk, target)
 
 
-async def _by_uri(
-    call: Inviter, peer: Carrier | Trunk, target: CarrierTarget | TrunkTarget
-) -> list[Way]:
-    """Look up the places of a peer: one way, and what it may fall back on."""
-    if peer.uri is None:
+async def _by_uri(call: Inviter, peer: Peer, target: CarrierTarget | TrunkTarget) -> list[Way]:
+    """Return the way to a peer's URI, by the route that it has given us with a registration."""
+    assert peer.uri is not None
+    uri = with_user(Uri.parse(peer.uri), target.number)
+    route: tuple[str, ...] = ()
+    if isinstance(peer, Carrier) and peer.registration is not None:
+        route = call.desk.trunks.registrations.service_route(peer.id)
+    endpoint = call.desk.endpoint
+    hops = await endpoint.hops_to(Uri.parse(route[0]) if route else uri)
+    if not hops:
         return []
-    endpoint, uri = call.desk.endpoint, with_user(Uri.parse(peer.uri), target.number)
-    hops = await endpoint.hops_to(uri)
     for hop in hops:
         endpoint.detours.set(hop, peer.over_mtu)
     others = tuple(hops[1:MOST_PLACES])
-    return [Way(peer.id, str(uri), hops[0], target.caller, others=others)] if hops else []
+    told = tuple(f"<{one}>" for one in route)
+    return [Way(peer.id, str(uri), hops[0], target.caller, told, others=others, peer=peer)]
 
 
-def _bulk(who: str, reach: Reach, target: TrunkTarget) -> Way:
+def _bulk(trunk: Trunk, reach: Reach, target: TrunkTarget) -> Way:
     """Put the number into the contact of a PBX that has registered (RFC 6140 5.3)."""
     uri = str(with_number(Uri.parse(reach.uri), target.number))
-    return Way(who, uri, reach.hop, target.caller, reach.route, reach.key)
+    return Way(trunk.id, uri, reach.hop, target.caller, reach.route, reach.key, peer=trunk)
 
 
 def with_user(uri: Uri, user: str) -> Uri:
@@ -113,4 +120,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     offer = call.desk.media.facing(offer, hop.flow.remote_address)
     if offer:
         headers["Content-Type"] = [SDP]
-    return Request("INVITE", way.uri, headers, offer)
+    request = Request("INVITE", way.uri, headers, offer)
+    if way.peer is not None and not is_plain(way.peer):
+        dress(request, way.peer, hop, (way.caller, permit.caller_name))
+    return request

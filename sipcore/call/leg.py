@@ -25,6 +25,7 @@ from sipcore.errors import BadMessage
 from sipcore.media.control import MediaEvent
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
+from sipcore.message.signer import CHALLENGED, Signer
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Source, Target
 
@@ -47,7 +48,7 @@ ALLOW = (
 )
 SUPPORTED = "100rel, timer"
 SDP = "application/sdp"
-REFRESHING = frozenset({"INVITE", "NOTIFY"})  # requests that tell our Contact (RFC 3261, 6665)
+MADE_ANEW = frozenset(("Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"))
 
 
 class Owner(Protocol):
@@ -85,9 +86,13 @@ class Leg:
         self.rules = refresh.Rules()
         self.timer: refresh.Refresh | None = None  # the session timer, if one runs (RFC 4028)
         self.allow: list[str] | None = None  # the peer's Allow, row by row
+        self.signer: Signer | None = None  # of what is sent to a peer that wants credentials
+        self._signed_again: dict[Transaction, Transaction] = {}  # for which it was sent again
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
+        if self.signer is not None and isinstance(event, Reply) and self._signs_again(event):
+            return
         is_ack = isinstance(event, Acked)
         if is_ack or isinstance(event, Unacked):
             if event.transaction.is_answered:  # else an 18x was not acknowledged
@@ -127,6 +132,8 @@ class Leg:
         elif method == "NOTIFY":
             extra = {"Contact": [hop.contact(self._contact_user, self._scheme)]} | extra
         request = self.dialog.request(method, extra, body)
+        if self.signer is not None:
+            self.signer.sign(request)
         return self.endpoint.request(request, hop, user or self)
 
     def _renewing(self, hop: Hop, method: str, body: bytes) -> Headers:
@@ -169,10 +176,34 @@ class Leg:
         if self.timer is not None or "Session-Expires" in response.headers:
             self.timer = refresh.agreed(response, self.endpoint.now)
 
+    def _signs_again(self, event: Reply) -> bool:
+        """Sign a request within the dialog again that was challenged: its nonce was too old.
+
+        What comes of it is told under the transaction that it was first sent in.
+        """
+        request, response, signer = event.request, event.response, self.signer
+        if signer is None or self.dialog is None or response.status < 200:
+            return False
+        first = self._signed_again.pop(event.transaction, event.transaction)
+        event.transaction = first
+        if response.status not in CHALLENGED or event.is_local:
+            signer.accepted()
+            return False
+        if not request.to.tag or not signer.learn(response):
+            return False
+        extra = {name: of for name, of in request.headers.items() if name not in MADE_ANEW}
+        again = self.dialog.request(request.method, extra, request.body)
+        signer.sign(again)
+        transaction = self.endpoint.request(again, self._hop(self.dialog), self)
+        self._signed_again[transaction] = first
+        return True
+
     def ack(self, response: Response, body: bytes = b"") -> None:
         """Acknowledge a 2xx to an INVITE of ours."""
         assert self.dialog is not None
         headers: Headers | None = {"Content-Type": [SDP]} if body else None
+        if self.signer is not None:
+            headers = self.signer.shown | (headers or {})
         self.endpoint.ack(self.dialog, response.cseq.number, self._hop(self.dialog), headers, body)
 
     def accept(self, transaction: Transaction, body: bytes = b"") -> None:
@@ -242,6 +273,8 @@ class Leg:
     def prack(self, dialog: Dialog, response: Response, number: int) -> Transaction:
         """Acknowledge a reliable 18x, in its early dialog."""
         request = dialog.request("PRACK", rack(response, number))
+        if self.signer is not None:
+            self.signer.sign(request)
         return self.endpoint.request(request, self._hop(dialog), self)
 
     def _end_fork(self, dialog: Dialog, response: Response) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from sipcore.call.probing import Probing
 from sipcore.call.registrations import Needs, Registrations
 from sipcore.log import logger
-from sipcore.policy.book import Book, Carrier, Trunk
+from sipcore.message.signer import Signer
+from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.policy.standing import (
     ALL_GOOD,
     DOWN,
@@ -104,6 +105,19 @@ class Trunks:
             self._doubtful.add(carrier)
             self._needs.metrics.carrier_demotions.inc()
             _log.warning("carrier=%s is demoted: %s", carrier, standing.reason)
+
+    def signer(self, peer: Peer) -> Signer | None:
+        """Return who signs our requests to a peer that asks for credentials; None: nobody."""
+        wish = peer.registration if isinstance(peer, Carrier) else None
+        needs, login = self._needs, peer.login
+        if login is not None:
+            user, secret = login.user, login.secret
+        elif wish is not None:
+            user, secret = wish.auth_user or wish.user, wish.secret
+        else:
+            return None
+        password = needs.secret_of(secret, peer.id)
+        return None if password is None else Signer(user, password, needs.ids.token)
 
     def state(self, carrier: str) -> str:
         """Return how a carrier stands, as a word."""

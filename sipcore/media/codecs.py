@@ -28,7 +28,7 @@ def _filtered(media: Media, wanted: dict[str, int]) -> Media:
     named = {form: _name(media, form) for form in media.formats}
     speech = [form for form in media.formats if named[form] in wanted]
     if not speech:
-        raise MediaError("no codec in common with what the peer is offered")
+        raise MediaError("no codec that is relayed for this peer")
     speech.sort(key=lambda form: wanted[named[form]])
     kept = [*speech, *(form for form in media.formats if named[form] in _BESIDE_SPEECH)]
     gone = tuple(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sipcore.errors import BadMessage
 from sipcore.message.digest import ALGORITHMS, Credentials, digest_fields, ha1, response_of
-from sipcore.message.message import Request, Response
+from sipcore.message.message import Headers, Request, Response
 from sipcore.message.values import quote
 
 _ANSWERED_IN = {"WWW-Authenticate": "Authorization", "Proxy-Authenticate": "Proxy-Authorization"}
@@ -85,6 +85,7 @@ class Signer:
         self._password = password
         self._token = token
         self._known: dict[tuple[str, str], _Known] = {}
+        self.shown: Headers = {}  # with the last INVITE: its ACK shows the same (RFC 3261 13.2.2.4)
         self._in_a_row = 0
 
     def __repr__(self) -> str:
@@ -131,6 +132,9 @@ class Signer:
             known.count += 1
             row = self._answer(known, request)
             request.headers.setdefault(known.challenge.header, []).append(row)
+        if request.method == "INVITE":
+            names = _ANSWERED_IN.values()
+            self.shown = {one: request.headers[one] for one in names if one in request.headers}
 
     def _answer(self, known: _Known, request: Request) -> str:
         asked = known.challenge
