@@ -21,7 +21,7 @@ REG = "{urn:ietf:params:xml:ns:reginfo}"
 PIDF = "{urn:ietf:params:xml:ns:pidf}"
 
 # Anything that a header may hold: any character, and bytes that are no UTF-8.
-TEXTS = st.text(st.characters(codec=None)) | st.binary(max_size=40).map(
+TEXTS = st.text(st.characters(codec="utf-8")) | st.binary(max_size=40).map(
     lambda raw: raw.decode("utf-8", "surrogateescape")
 )
 
