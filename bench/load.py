@@ -75,26 +75,26 @@ def run(
     """
     with ExitStack() as held:
         folder = load.folder / f"run-{next(_run_numbers)}"
-        answering = []
+        answerers = []
         if load.carrier is not None:
-            answering.append(held.enter_context(_carrier(load, load.carrier, folder)))
+            answerers.append(held.enter_context(answering(load, load.carrier, folder)))
             time.sleep(0.3)
         began = time.time()
-        calling = [held.enter_context(one) for one in _callers(load, rate, plan.seconds, folder)]
+        calling = [held.enter_context(one) for one in callers(load, rate, plan.seconds, folder)]
         pids = {name: [pid] for name, pid in watched.items()}
-        pids["sipp"] = [one.pid for one in (*calling, *answering)]
+        pids["sipp"] = [one.pid for one in (*calling, *answerers)]
         readings = _watch(began, plan, pids, at_steady)
         _wait(calling, END_S + max(0.0, began + plan.seconds - time.time()))
-        for one in (*calling, *answering):
+        for one in (*calling, *answerers):
             one.stop()
         mine = [one.statistics() for one in calling]
-        theirs = [one.statistics() for one in answering]
+        theirs = [one.statistics() for one in answerers]
         complaint = next((said for one in calling if (said := one.complaint())), "")
         delays = [ms for one in mine for at, ms in one.delays if at >= plan.warm_s]
         return Run(_trial(rate, plan, mine, theirs), _windows(readings, mine), delays, complaint)
 
 
-def _callers(load: Load, rate: int, seconds: float, folder: Path) -> list[Sipp]:
+def callers(load: Load, rate: int, seconds: float, folder: Path) -> list[Sipp]:
     """Split rate and phones over the processes."""
     processes = max(2, math.ceil(rate / PER_PROCESS))
     return [
@@ -123,7 +123,7 @@ def _options(
     ]  # fmt: skip
 
 
-def _carrier(load: Load, where: tuple[str, int], folder: Path) -> Sipp:
+def answering(load: Load, where: tuple[str, int], folder: Path) -> Sipp:
     options = ["-i", where[0], "-p", str(where[1]), "-timer_resol", "1"]
     return Sipp(folder / "carrier", "carrier", options, load.core)
 

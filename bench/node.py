@@ -112,6 +112,10 @@ class Node:
         for line in self._verb("export", "cdr", "--format", "jsonl").splitlines():
             yield json.loads(line)
 
+    def import_again(self) -> None:
+        """Import the same file into the running node."""
+        self._verb("import", str(self._provisioning))
+
     def complaints(self) -> list[str]:
         """Return what the node has logged beyond its start."""
         text = (self._folder / "node.log").read_text("utf-8", "replace")
