@@ -102,6 +102,7 @@ class Guard(Struct, frozen=True, forbid_unknown_fields=True):
     known_messages_per_s: Count = 20_000
     invites_per_s: Count = 100
     calls: Count = 1000
+    nft: Literal["off", "auto"] = "off"
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

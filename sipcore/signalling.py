@@ -26,6 +26,7 @@ from sipcore.node import Node, Parts
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.nameserver import NameServers
+from sipcore.transport.nft import Firewall
 from sipcore.transport.routes import Routes, open_routes
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
@@ -58,6 +59,7 @@ class SignallingProcess:
         self._settings = settings
         self._data = Path(settings.data)
         self._stops = 0
+        self._firewall: Firewall | None = None
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -86,6 +88,7 @@ class SignallingProcess:
         try:
             await self._start_media(media)
             await self._finish_recordings()
+            await self._guard(node)
             await self._open(node)
             routes = self._watch_routes(node)
             node.begin()
@@ -101,6 +104,8 @@ class SignallingProcess:
             if routes is not None:
                 routes.close()
             node.close()
+            if self._firewall is not None:
+                await self._firewall.close()
             await control.close()
             await media.stop()
             await journal.close()
@@ -146,6 +151,15 @@ class SignallingProcess:
             await media.start()
         except MediaError as fault:
             raise CannotStart(str(fault)) from None
+
+    async def _guard(self, node: Node) -> None:
+        """Give bans to nftables, where the configuration says so and the machine allows it."""
+        if self._settings.config.guard.nft == "off":
+            return
+        firewall = self._firewall = Firewall(one.port for one in self._settings.sockets)
+        if await firewall.start():
+            node.guard.bans.banned = firewall.ban
+            node.guard.bans.lifted = firewall.lift
 
     async def _open(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
