@@ -52,9 +52,9 @@ class CalleeLeg(Leg):
         if dialog is not None and (response.body or "Allow" in response.headers):
             early = self.early.setdefault(dialog.remote_tag, Early())
             early.allow = response.headers.get("Allow") or early.allow
-            if response.body and response.content_type == SDP and not early.is_renewed:
+            if response.body and response.content_type == SDP and not early.is_agreed:
                 early.sdp = response.body
-                early.is_agreed = early.is_agreed or number is not None
+                early.is_agreed = number is not None  # what overtook it is no answer (3262 5)
         return True
 
     def cancel(self, reason: str | None = None) -> None:

@@ -32,7 +32,7 @@ def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
     told = b""
     if response.body and response.content_type == SDP:
         early = leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
-        if early is None or not early.is_renewed:
+        if early is None or early.sdp is response.body:
             told = hear(call, leg, response.body)
     call.ring(response.status, told)
 

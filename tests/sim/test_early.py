@@ -294,6 +294,26 @@ def test_an_update_before_the_first_answer_is_refused(tmp_path: Path) -> None:  
     simulate(main())
 
 
+def test_a_preview_that_the_answer_has_overtaken_changes_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            a, b, _, _ = await _ringing(here, caller_can=False)
+            b.ring(183, description(b.phone.place, 1, "recvonly", "8 101"), is_reliable=True)
+            await here.pass_time(0.5)
+            assert b.invite is not None
+            headers = b.headers() | {"Content-Type": ["application/sdp"]}
+            late = description(b.phone.place, 2, "sendrecv", "0 101")
+            b.phone.endpoint.respond(b.invite, 180, headers, late)
+            await here.pass_time(0.5)
+            b.pick_up()
+            await a.answered.wait()
+            await here.pass_time(0.2)
+            assert direction_of(a.body) == "recvonly"
+            await _end(here, a, b)
+
+    simulate(main())
+
+
 def test_livekit_438_a_caller_that_requires_preconditions_gets_through(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
