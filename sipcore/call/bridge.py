@@ -20,6 +20,7 @@ from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, dialog_of, show
 from sipcore.call.leg import ALLOW, Leg, Side
+from sipcore.call.onward import Onward, forward
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
 from sipcore.cdr.entry import Answered, Ended
@@ -33,7 +34,14 @@ from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
 from sipcore.message.notify import DialogState
 from sipcore.message.reason import q850_in
-from sipcore.policy.attempt import Attempt, ExtensionTarget, Permit, Refuse, refuse_permitted
+from sipcore.policy.attempt import (
+    Attempt,
+    ExtensionTarget,
+    Permit,
+    Refuse,
+    Source,
+    refuse_permitted,
+)
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.decide import decide
 
@@ -44,6 +52,9 @@ _log = logger(__name__)
 
 class Call:
     """The state of one call that its parts share. Owned by bridge(); ended by leaving it."""
+
+    path: tuple[Source, ...] = ()
+    diverted: str | None = None
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -106,6 +117,22 @@ class Call:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
         status = 405 if event.request.method in METHODS else 501
         self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+
+    def heed_newcomer(self, leg: Leg, event: Told) -> None:
+        """Answer one who has answered and has no place in the call yet: it may hang up."""
+        if not isinstance(event, Within):
+            return
+        if event.request.method == "BYE":
+            self.desk.endpoint.respond(event.transaction, 200)
+            leg.close()
+        elif event.request.method == "INVITE":
+            self.desk.endpoint.respond(event.transaction, 491)
+        else:
+            self.respond_early(event)
+
+    def forward(self, attempt: Attempt, offer: bytes, by: Source) -> Onward:
+        """Make the attempt to which a party of this one has deflected it."""
+        return forward(self, attempt, offer, by)
 
     def respond_early(self, event: Within) -> None:
         """Answer a request within an early dialog: it is there, but nothing is carried yet."""
@@ -214,6 +241,8 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     desk = call.desk
     verdict = decide(call.book, call.attempt, desk.slots.load, desk.trunks.not_good())
     call.draft.learn(verdict)
+    if call.attempt.is_private and verdict.direction == "outbound":
+        _log.info("call=%s asked for privacy, which a call out does not have", call.id)
     if isinstance(verdict, Refuse):
         return refused(verdict)
     call.is_emergency = verdict.is_emergency
@@ -236,6 +265,8 @@ async def _run(call: Call, held: ExitStack) -> Ending:
         return won
     held.enter_context(won.slot)
     call.slots.append(won.slot)
+    if won.onwards:
+        _take_forwards(call, won, held)
     call.held = held
     return await _answer_and_talk(call, won, _is_recorded(call, verdict, won.leg))
 
@@ -299,15 +330,17 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     call.note_answer()
     cdr, legs = call.draft.answer(is_recorded), (keep(call.a), keep(leg))
     desk.journal.append(Answered(cdr, legs, call.media.rows()))
+    for one in call.parts[1:]:
+        desk.journal.append(Answered(one.draft.answer(), media_call=call.id))
     try:
         await desk.journal.sync()
     except JournalError as fault:
         _log.error("call=%s the journal is not on disk: %s", call.id, fault)
         if not call.is_emergency:
-            call.draft.unanswer()
+            _unanswer(call)
             return failed(503, "journal not on disk")
     if (gave_up := call.gave_up()) is not None:
-        call.draft.unanswer()
+        _unanswer(call)
         return gave_up
     call.a.awaits_ack = bool(told) and call.is_delayed
     call.a.answer(told)
@@ -315,6 +348,21 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
         call.media.record(call.draft.recording, call.draft.answered_at)
     call.talking = Talk(call)
     return await call.talking.run()
+
+
+def _take_forwards(call: Call, won: Won, held: ExitStack) -> None:
+    """Take the records and slots of the forwards by which the callee was reached."""
+    call.parts = [Part(call.draft, won.leg)]
+    for onward in won.onwards:
+        call.parts.append(Part(onward.draft, won.leg))
+        for slot in onward.slots:
+            call.slots.append(held.enter_context(slot))
+
+
+def _unanswer(call: Call) -> None:
+    call.draft.unanswer()
+    for one in call.parts[1:]:
+        one.draft.unanswer()
 
 
 def _write(call: Call, end: Ending, figures: dict[str, LegStatistics]) -> None:

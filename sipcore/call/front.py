@@ -12,7 +12,7 @@ from typing import Any
 from sipcore.call.bridge import Call, bridge
 from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
-from sipcore.call.identity import asserted, number_in
+from sipcore.call.identity import asserted, number_in, privacy
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
@@ -21,9 +21,11 @@ from sipcore.call.wish import EXTENSIONS
 from sipcore.dialog.refresh import TAG as TIMER
 from sipcore.dialog.refresh import is_too_short
 from sipcore.dialog.reliable import TAG as RELIABLE
+from sipcore.message.diversion import MOST_FORWARDS, forwards_of
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Headers, Request
+from sipcore.message.reason import write_q850
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
 from sipcore.policy.book import Book, Peer, Trunk
@@ -169,7 +171,15 @@ class Front:
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
             return
-        attempt = Attempt(source, dialled, asserted(request), desk.ids.fraction())
+        private, critical = privacy(request) if "Privacy" in request.headers else (False, False)
+        attempt = Attempt(
+            source,
+            dialled,
+            asserted(request),
+            desk.ids.fraction(),
+            is_private=private,
+            is_critical=critical,
+        )
         self._start(self._bridge(Call(desk, request, flow, attempt), flow))
 
     def _message(self, request: Request, flow: Flow) -> None:
@@ -230,6 +240,8 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
         return 400, None
     if contact is not None and contact.uri.scheme not in ("sip", "sips"):
         return 400, None
+    if forwards_of(request) > MOST_FORWARDS:
+        return 483, {"Reason": [write_q850(25, "forwarded too often")]}
     if not request.body:
         return None
     if request.content_type not in ("", SDP):

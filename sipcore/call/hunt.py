@@ -4,19 +4,20 @@ Carriers are failed over on 5xx, 408, a transport error, or no response at all f
 never after a 18x. A peer with several places is tried at each of them before that: failover.py.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from sipcore.call import early
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.credentials import rings_signed
+from sipcore.call.deflect import Deflection, deflects
 from sipcore.call.dress import as_heard, offered
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
-from sipcore.call.leg import Item, Leg, Party
+from sipcore.call.leg import Item, Landed, Leg, Party
 from sipcore.dialog.events import Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.refresh import raised
 from sipcore.errors import MediaError
@@ -30,10 +31,20 @@ from sipcore.message.reason import (
     status_of,
     why_cancelled,
 )
-from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
+from sipcore.policy.attempt import (
+    Attempt,
+    CarrierTarget,
+    Permit,
+    Source,
+    Target,
+    refuse_permitted,
+)
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.profile import USUAL
 from sipcore.policy.standing import Result
+
+if TYPE_CHECKING:
+    from sipcore.call.onward import Onward
 
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
 
@@ -55,17 +66,30 @@ class Caller(Inviter, Protocol):
 
     def notify(self, leg: Leg, event: Told) -> None: ...
 
+    @property
+    def attempt(self) -> Attempt: ...
+
+    @property
+    def path(self) -> tuple[Source, ...]:
+        """Who has forwarded it already."""
+        ...
+
     def ring(self, status: int, sdp: bytes) -> None: ...
 
     def respond_early(self, event: Within) -> None: ...
 
+    def forward(self, attempt: Attempt, offer: bytes, by: Source) -> "Onward":
+        """Make the attempt to which `by` has deflected it."""
+        ...
+
 
 class Won(Struct):
-    """The leg that answered, and its SDP."""
+    """The leg that answered, and its SDP; and the forwards by which it was reached, in order."""
 
     leg: CalleeLeg
     sdp: bytes
     slot: Slot
+    onwards: tuple["Onward", ...] = ()
 
 
 class Group:
@@ -81,6 +105,7 @@ class Group:
         self.legs: list[CalleeLeg] = []
         self.ways: dict[CalleeLeg, Way] = {}
         self.refusals: list[Ending] = []
+        self.deflections: list[Deflection] = []
         self.is_carrier = isinstance(targets[0], CarrierTarget)
         self.has_rung = False
         self.rung_at: float | None = None
@@ -88,7 +113,9 @@ class Group:
 
     @property
     def is_lost(self) -> bool:
-        return all(leg.is_over for leg in self.legs)
+        return all(leg.is_over for leg in self.legs) and all(
+            one.is_over for one in self.deflections
+        )
 
     @property
     def has_other_places(self) -> bool:
@@ -149,7 +176,10 @@ async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
         try:
             outcome = await _ring(call, group)
         finally:
-            if not isinstance(outcome, Won):
+            for deflection in group.deflections:
+                if not deflection.is_over:
+                    await deflection.stop()
+            if not isinstance(outcome, Won) or outcome.slot is not slot:
                 group.give_up()
                 slot.release()
             _end(call, group, began, outcome)
@@ -224,6 +254,8 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
     heard_until = now + settings.carrier_silence_s if is_hurried else ring_until
     while True:
         is_heard = any(leg.is_heard for leg in group.legs)
+        if group.deflections:  # where it was sent to has its own time
+            ring_until = max(ring_until, now + settings.outside_ring_s)
         item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
         if item is None:
             if not is_heard and any(leg.is_heard for leg in group.legs):
@@ -245,12 +277,32 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
         if isinstance(item, Lost):
             group.is_ours = True
             return failed(503, "media worker lost", q850=41)
+        if isinstance(item, Landed):
+            if (landed := _landed(call, group, item.deflection)) is not None:
+                return landed
+            continue
         if not isinstance(item, tuple):
             continue  # other media events do not matter before the answer
         leg, event = item
         outcome = _heed(call, group, leg, event)
         if outcome is not None:
             return outcome
+
+
+def _landed(call: Caller, group: Group, deflection: Deflection) -> Won | Ending | None:
+    """A forward was answered, or has failed."""
+    outcome = deflection.outcome
+    if isinstance(outcome, Won):
+        deflection.is_over = True
+        group.give_up(COMPLETED_ELSEWHERE)
+        outcome.leg.join("b", call, call.notify)
+        onwards = (deflection.onward, *outcome.onwards)
+        return Won(outcome.leg, outcome.sdp, outcome.slot, onwards)
+    if outcome is not None:
+        group.refusals.append(outcome)
+    if deflection.next() or not group.is_lost:
+        return None
+    return group.best_refusal()
 
 
 def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending | None:
@@ -290,6 +342,8 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
     if rings_signed(call, group, leg, event):
         return None
     if _rings_elsewhere(call, group, leg, event) or rings_at_next(call, group, leg, event):
+        return None
+    if deflects(call, group, leg, event.response):
         return None
     group.refusals.append(_refusal(leg, event))
     if leg.early:

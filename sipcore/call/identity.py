@@ -2,6 +2,7 @@
 
 from sipcore.errors import BadMessage
 from sipcore.message.message import Request
+from sipcore.message.privacy import hides_number, wishes_of
 from sipcore.message.uri import Uri
 
 
@@ -21,6 +22,12 @@ def asserted(request: Request) -> str | None:
     if uri.user and uri.user.lower() != "anonymous" and "anonymous.invalid" not in uri.host.lower():
         return number_in(uri)
     return None
+
+
+def privacy(request: Request) -> tuple[bool, bool]:
+    """Tell whether the caller's number is to be hidden, and whether the call is to fail else."""
+    wishes = wishes_of(request)
+    return hides_number(wishes), hides_number(wishes) and "critical" in wishes
 
 
 def number_in(uri: Uri) -> str:

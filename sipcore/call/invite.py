@@ -11,6 +11,7 @@ from sipcore.call.dress import dress, is_plain
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.wish import with_number
 from sipcore.message.address import Address
+from sipcore.message.diversion import diversion, history
 from sipcore.message.flow import Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
@@ -18,6 +19,8 @@ from sipcore.message.values import quote
 from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.store.bindings import BindingKey
+
+ANONYMOUS = Uri(user="anonymous", host="anonymous.invalid")  # RFC 3323 4.1.1.3
 
 
 class Inviter(Protocol):
@@ -27,6 +30,11 @@ class Inviter(Protocol):
     book: Book
     draft: Draft
     max_forwards: int
+
+    @property
+    def diverted(self) -> str | None:
+        """Why it was sent on, in Diversion's words; None for a call that is where it was sent."""
+        ...
 
 
 MOST_PLACES = 4  # of one peer in one call: each may cost seconds of silence
@@ -99,7 +107,9 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     """Build the INVITE for one way. `offer` is the SDP."""
     ids, hop = call.desk.ids, way.hop
     name = f"{quote(permit.caller_name)} " if permit.caller_name else ""
-    shown = Uri(user=way.caller or "anonymous", host=hop.sent_by.rpartition(":")[0])
+    name = name if way.caller else '"Anonymous" '
+    host = hop.sent_by.rpartition(":")[0]
+    shown = Uri(user=way.caller, host=host) if way.caller else ANONYMOUS
     called = Uri.parse(way.uri)
     to = Address(Uri(called.scheme, called.user, host=called.host, port=called.port))
     headers: Headers = {
@@ -118,9 +128,22 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     if way.caller:
         headers["P-Asserted-Identity"] = [f"{name}<{shown}>"]
     offer = call.desk.media.facing(offer, hop.flow.remote_address)
+    if call.diverted is not None and way.peer is not None:
+        headers |= _forwarded(way.peer, call.diverted, shown, called)
     if offer:
         headers["Content-Type"] = [SDP]
     request = Request("INVITE", way.uri, headers, offer)
     if way.peer is not None and not is_plain(way.peer):
         dress(request, way.peer, hop, (way.caller, permit.caller_name))
     return request
+
+
+def _forwarded(peer: Peer, reason: str, by: Uri, to: Uri) -> Headers:
+    """Tell a peer that wants to know it which of the customer's numbers has forwarded the call."""
+    headers: Headers = {}
+    tell = peer.profile.forwards_told
+    if tell in ("diversion", "both"):
+        headers["Diversion"] = [diversion(by, reason)]
+    if tell in ("history-info", "both"):
+        headers["History-Info"] = history(by, to, reason)
+    return headers

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +29,9 @@ from sipcore.message.signer import CHALLENGED, Signer
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Source, Target
 
+if TYPE_CHECKING:
+    from sipcore.call.deflect import Deflection
+
 Side = Literal["a", "b"]
 Act = Callable[[], Coroutine[Any, Any, Ending | None]]
 
@@ -39,7 +42,13 @@ class Deed(Struct, frozen=True):
     act: Act
 
 
-Item = tuple["Leg", Told] | MediaEvent | Ending | Deed  # what a call's inbox holds
+class Landed(Struct, frozen=True):
+    """An attempt that a 3xx led to was answered, or has failed."""
+
+    deflection: "Deflection"
+
+
+Item = tuple["Leg", Told] | MediaEvent | Ending | Deed | Landed  # what a call's inbox holds
 Notify = Callable[["Leg", Told], None]
 Party = Source | Target | None
 

@@ -17,7 +17,14 @@ from sipcore.dialog.events import Told, Within
 from sipcore.log import logger
 from sipcore.media.session import MediaSession
 from sipcore.message.headers import METHODS
-from sipcore.policy.attempt import Attempt, Refuse, refuse_permitted
+from sipcore.policy.attempt import (
+    Attempt,
+    ExtensionTarget,
+    Permit,
+    Refuse,
+    Source,
+    refuse_permitted,
+)
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.decide import decide
 
@@ -45,9 +52,11 @@ class Onward:
         self.is_delayed = True  # early media is not for somebody who talks or is on hold
         self.outcome: Won | Ending | None = None
         self.slots: list[Slot] = []
+        self.diverted: str | None = None
+        self.path: tuple[Source, ...] = call.path
         self._on_ring = on_ring
         self._call = call
-        self._attempt = attempt
+        self.attempt = attempt
         self._offer = offer
         self._task: asyncio.Task[None] | None = None
 
@@ -79,6 +88,8 @@ class Onward:
         """Write the record of what led nowhere, and give its slots back."""
         if isinstance(self.outcome, Won):
             self.slots.append(self.outcome.slot)
+            for onward in self.outcome.onwards:
+                onward.fail(end)
         self.outcome = end
         for slot in self.slots:
             slot.release()
@@ -87,8 +98,15 @@ class Onward:
         self.desk.metrics.count_call(cdr.direction, end.status)
 
     def notify(self, leg: Leg, event: Told) -> None:
-        """Put a leg's event into the inbox."""
-        self.inbox.feed((leg, event))
+        """Put a leg's event into the inbox; once it is answered, into that of the call."""
+        if self.outcome is None:
+            self.inbox.feed((leg, event))
+        else:
+            self._call.notify(leg, event)
+
+    def forward(self, attempt: Attempt, offer: bytes, by: Source) -> "Onward":
+        """Make the attempt to which a party of this one has deflected it."""
+        return forward(self, attempt, offer, by)
 
     def ring(self, status: int, sdp: bytes) -> None:
         """Note that it rings, and tell."""
@@ -109,23 +127,45 @@ class Onward:
         except Exception:
             _log.exception("a bug met the attempt %s of call=%s", self.id, self._call.id)
             self.outcome = BUG
+        if isinstance(self.outcome, Ending):
+            self.fail(self.outcome)
+        tell(self)
         for item in self.inbox.drain():
             if isinstance(item, tuple) and item[0].is_over:
                 item[0].feed(item[1])
             elif isinstance(item, tuple):
                 self._call.notify(*item)
-        if isinstance(self.outcome, Ending):
-            self.fail(self.outcome)
-        tell(self)
 
     async def _try(self) -> Won | Ending:
         desk = self.desk
-        verdict = decide(self.book, self._attempt, desk.slots.load, desk.trunks.not_good())
+        verdict = decide(self.book, self.attempt, desk.slots.load, desk.trunks.not_good())
         self.draft.learn(verdict)
         if isinstance(verdict, Refuse):
             return refused(verdict)
+        if self.diverted is not None:
+            if (fault := self._loop_in(verdict)) is not None:
+                return fault
+            if verdict.direction == "internal":  # who is called sees who calls, not who forwards
+                self.draft.caller_shown = self._call.draft.caller_shown
         slot = desk.slots.take(verdict.slots, self.id)
         if slot is None:
             return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
         self.slots.append(slot)
         return await hunt(self, verdict, self._offer)
+
+    def _loop_in(self, permit: Permit) -> Ending | None:
+        """A forward to one who has forwarded it before would go round for ever."""
+        before = {(one.customer, one.id) for one in self.path if one.kind == "extension"}
+        for target in (one for group in permit.targets for one in group):
+            if isinstance(target, ExtensionTarget) and (target.customer, target.number) in before:
+                return failed(482, f"{target.number} has forwarded this call before")
+        return None
+
+
+def forward(call: Caller, attempt: Attempt, offer: bytes, by: Source) -> Onward:
+    """Make an attempt that is a forward by `by`: its caller hears what the target sends early."""
+    onward = Onward(call, attempt, offer, call.ring)
+    onward.is_delayed = call.is_delayed
+    onward.diverted = "deflection"
+    onward.path = (*call.path, by)
+    return onward

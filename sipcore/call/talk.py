@@ -124,6 +124,9 @@ class Talk:
         if leg.is_over:  # it lost the race, and what it says was queued behind the winner
             leg.feed(event)
             return None
+        if leg is not self._legs.get(leg.side):
+            self._call.heed_newcomer(leg, event)
+            return None
         is_silence = isinstance(event, Unacked) or (isinstance(event, Reply) and event.is_local)
         if not is_silence:
             self._heard_at[leg.side] = self._call.desk.loop.time()

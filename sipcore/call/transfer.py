@@ -108,6 +108,8 @@ class Transfer:
         if not isinstance(won, Won):
             assert won is not None
             return self.fail(won)
+        if won.leg.is_over:
+            return self._give_up(won, failed(480, "hung up at once", "callee", q850=16))
         if not self.is_free() and not self.leg.is_over:
             self.later(self._rung, AGAIN_S)
             return None
@@ -118,15 +120,20 @@ class Transfer:
         cdr, lines = onward.draft.answer(), (keep(won.leg),)
         rows = self.call.media.rows()
         self.call.desk.journal.append(Answered(cdr, lines, rows, self.call.id))
+        for one in won.onwards:
+            one.draft.answer()
         try:
             await self.call.desk.journal.sync()
         except JournalError as fault:
             _log.error("call=%s the journal is not on disk: %s", self.call.id, fault)
-            onward.draft.unanswer()
+            for one in (onward, *won.onwards):
+                one.draft.unanswer()
             return self._give_up(won, failed(503, "journal not on disk"))
         self._onward = None
-        slots = [*onward.slots, won.slot]
-        self.take([Part(onward.draft, won.leg)], slots, won.leg, [self.leg])
+        chain = (onward, *won.onwards)
+        slots = [slot for one in chain for slot in one.slots]
+        parts = [Part(one.draft, won.leg) for one in chain]
+        self.take(parts, [*slots, won.slot], won.leg, [self.leg])
         if told:
             return await self.renew()
         self.finish()
@@ -134,7 +141,8 @@ class Transfer:
 
     def _give_up(self, won: Won, end: Ending) -> Ending | None:
         """End a leg that answered and is of no use."""
-        won.leg.bye(end.header)
+        if not won.leg.is_over:
+            won.leg.bye(end.header)
         assert self._onward is not None
         self._onward.fail(end)
         return self.fail(end)

@@ -34,7 +34,8 @@ class Attempt(Struct, frozen=True, gc=False):
     `asserted`: the number that the caller says is his (P-Asserted-Identity, else
     P-Preferred-Identity, else From), None where From is anonymous. `draw`: a random number in
     [0, 1), for the choice among carriers of equal priority. `remaining`: who will talk in the end,
-    where the source transfers a call.
+    where the source transfers a call. `is_private`: the number is to be hidden from who is not
+    trusted; `is_critical`: the call is to fail rather than show it (RFC 3323).
     """
 
     source: Source
@@ -42,6 +43,8 @@ class Attempt(Struct, frozen=True, gc=False):
     asserted: str | None = None
     draw: float = 0.0
     remaining: Source | None = None
+    is_private: bool = False
+    is_critical: bool = False
 
 
 class ExtensionTarget(Struct, frozen=True, tag="extension", gc=False):
@@ -129,6 +132,7 @@ ANSWERS: dict[tuple[str, str], Answer] = {
     ("concurrency", ""): Answer(403, 21, _LINES_IN_USE),
     ("concurrency", "inbound"): Answer(486, 17, _LINES_IN_USE),
     ("display-number", ""): _NOT_PERMITTED,
+    ("display-number", "critical"): Answer(500, 21, "not-permitted"),  # RFC 3323 5
     ("real-name", ""): _NOT_PERMITTED,
     ("use", ""): _NOT_PERMITTED,
     ("soft-landing", ""): _NOT_PERMITTED,

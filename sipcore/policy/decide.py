@@ -77,6 +77,8 @@ def _caller(book: Book, attempt: Attempt, route: Route, extension: Extension | N
         asserted = profile.read(asserted, book.home) or asserted
     if route.direction == "outbound":
         return outside_caller(book, route.account, extension, asserted)
+    if attempt.is_private:
+        return CallerId("")
     if route.direction == "inbound":
         return public_caller(book, asserted)
     return inside_caller(book, attempt.source, route.account, extension, asserted)

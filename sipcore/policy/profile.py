@@ -30,6 +30,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     number_in: Literal["request-uri", "to", "p-called-party-id"] = "request-uri"
     codecs: tuple[str, ...] = ()  # what it is offered, in this order; none: all
     early_media: Literal["any", "183", "none"] = "any"  # which of its 18x carry sound
+    forwards_told: Literal["nothing", "diversion", "history-info", "both"] = "nothing"  # RFC 5806
+    follows_redirects: bool = False  # its 3xx is followed, under the caller's rights
 
     def home(self, node: Home) -> Home:
         """Return where the peer stands: local numbers are of its area."""

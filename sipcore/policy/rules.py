@@ -66,9 +66,16 @@ def third_party(case: Case) -> Finding | None:
 
 
 def display_number(case: Case) -> Finding | None:
-    """An outbound call shows one of the account's own numbers. Before the rest: spoofing counts."""
-    if case.route.direction == "outbound" and case.caller.fault is not None:
+    """An outbound call shows one of the account's own numbers. Before the rest: spoofing counts.
+
+    It is never anonymous: whoever would rather not call then is heeded.
+    """
+    if case.route.direction != "outbound":
+        return None
+    if case.caller.fault is not None:
         return Finding(case.caller.fault)
+    if case.attempt.is_critical:
+        return Finding("privacy is critical, and a call out shows its number", "critical")
     return None
 
 
