@@ -132,6 +132,8 @@ class Party(Talk):
         """Send an UPDATE, in an early dialog or a confirmed one."""
         if self.dialog is None or self.is_over or self.updating or not self.peer_updates:
             return
+        if self.unpracked:  # RFC 3311 5.1: my answer must have been acknowledged
+            return
         if body is None:
             body = self.sdp() if self.may_offer else b""
         if body:
