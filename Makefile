@@ -54,14 +54,16 @@ docs: setup
 
 clients: .venv-clients/.installed
 
-.venv-clients/.installed: tests/interop/clients.lock
+.venv-clients/.installed: tests/interop/clients.lock tests/interop/clients/package-lock.json
 	$(PYTHON) -m venv --clear .venv-clients
 	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
 	    --only-binary :all: -r tests/interop/clients.lock
+	cp tests/interop/clients/package.json tests/interop/clients/package-lock.json .venv-clients
+	npm ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 interop: setup clients
-	.venv/bin/python -m pytest tests/interop --write-interop
+	.venv/bin/python -m pytest tests/interop/test_clients.py tests/interop/test_small_clients.py --write-interop
 
 peers: .venv-peers/.installed
 

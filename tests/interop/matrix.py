@@ -1,6 +1,7 @@
 """Which client can do what over which transport: the tests are made of this table, and
 docs/interop.md is written of it by a test run in which all of it was shown (`make interop`)."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,17 +11,20 @@ from msgspec import Struct
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 LOCK = Path(__file__).with_name("clients.lock")
+NODE_PACKAGES = Path(__file__).parent / "clients" / "package.json"
 REGISTRATION, CALL, CALLED, HOLD = "registration", "call", "being called", "hold and resume"
 DTMF_RTP, DTMF_INFO = "DTMF by RFC 4733", "DTMF by INFO"
 BLIND, ATTENDED = "blind transfer", "attended transfer"
 CASES = (REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED)
-TRANSPORTS = ("UDP", "TCP")
+TRANSPORTS = ("UDP", "TCP", "WS")
+PLAIN = ("UDP", "TCP")
 
 Shown = tuple[str, str, str]  # client, transport, case
 
 
 class Client(Struct, frozen=True):
-    """`source`: Debian's package, or what clients.lock names. `cannot`: why the client itself
+    """`source`: Debian's package, or what clients.lock or
+    package.json names. `cannot`: why the client itself
     cannot do a case or use a transport, or fails in it."""
 
     source: str
@@ -32,18 +36,39 @@ class Client(Struct, frozen=True):
         return [case for case in CASES if case not in self.cannot]
 
 
+NO_PHONE = "not supported by the client: it asks servers, it is no phone"
+ITSELF = "not supported by the client"
 CLIENTS = {
+    "aiosip": Client(
+        "aiosip",
+        "a library of 2017, with a shim for today's Python",
+        ("UDP",),
+        {
+            CALLED: "fails in the client: it answers each request with 200 itself, without SDP",
+            **dict.fromkeys((HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED), ITSELF),
+        },
+    ),
     "baresip": Client(
         "baresip-core",
         "a phone for the console",
-        TRANSPORTS,
+        PLAIN,
         {
             DTMF_INFO: "not supported by the client: version 1.0.0 sends RFC 4733 alone",
             ATTENDED: "not supported by the client: version 1.0.0 transfers blindly alone",
         },
     ),
-    "linphone": Client("linphone-cli", "Linphone's phone for the console, linphonec", TRANSPORTS),
-    "pjsua": Client("pjsua2-python", "a phone on pjproject's pjsua2", TRANSPORTS),
+    "JsSIP": Client(
+        "jssip",
+        "a library for browsers, under Node with a shim in the place of WebRTC",
+        ("WS",),
+        {
+            DTMF_RTP: "not supported by the client under Node: it has no sound",
+            ATTENDED: "not shown: the shim has one call at a time",
+        },
+    ),
+    "linphone": Client("linphone-cli", "Linphone's phone for the console, linphonec", PLAIN),
+    "pjsua": Client("pjsua2-python", "a phone on pjproject's pjsua2", PLAIN),
+    "sipsak": Client("sipsak", "asks servers questions", PLAIN, dict.fromkeys(CASES[1:], NO_PHONE)),
 }
 
 HEAD = """# Interoperability
@@ -114,6 +139,9 @@ def version(client: Client) -> str:
     locked = re.search(rf"^{client.source}==(\S+)", LOCK.read_text("utf-8"), re.MULTILINE)
     if locked is not None:
         return locked[1]
+    pinned = json.loads(NODE_PACKAGES.read_text("utf-8"))["dependencies"].get(client.source)
+    if pinned is not None:
+        return str(pinned)
     asked = ["dpkg-query", "-W", "-f", "${Version}", client.source]
     said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
     return re.sub(r"^\d+:|[-+~].*", "", said) or "0"

@@ -39,7 +39,7 @@ class Node:
     def __init__(self, folder: Path, ports: Ports, settings: Settings) -> None:
         self._folder = folder
         self.data = folder / "data"
-        self.sip, self.web = ports.take(), ports.take()
+        self.sip, self.ws, self.web = ports.take(), ports.take(), ports.take()
         self._config = folder / "sipcore.toml"
         self._config.write_text(self._written(ports.take(settings.media_ports), settings), "utf-8")
         self._log = folder / "node.log"
@@ -48,8 +48,8 @@ class Node:
 
     def _written(self, first: int, settings: Settings) -> str:
         listens = "".join(
-            f'[[listen]]\ntransport = "{transport}"\naddress = "{HOST}"\nport = {self.sip}\n'
-            for transport in ("udp", "tcp")
+            f'[[listen]]\ntransport = "{transport}"\naddress = "{HOST}"\nport = {port}\n'
+            for transport, port in (("udp", self.sip), ("tcp", self.sip), ("ws", self.ws))
         )
         return (
             f"{listens}{settings.listens}[sip]\ndigest = {json.dumps(settings.digest)}\n"

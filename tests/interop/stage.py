@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.interop.clients.baresip import Baresip
 from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line, Phone
+from tests.interop.clients.jssip import Jssip
 from tests.interop.clients.linphone import Linphone
 from tests.interop.clients.pjsua import Pjsua
 from tests.interop.matrix import Matrix
@@ -15,9 +16,12 @@ from tests.interop.waiting import until
 
 PHONES: dict[str, Callable[[Path, Line], Phone]] = {
     "baresip": Baresip,
+    "JsSIP": Jssip,
     "linphone": Linphone,
     "pjsua": Pjsua,
 }
+SOUNDLESS = ("JsSIP",)
+HEARD = 25  # packets: half a second
 SETTLE_S = 10.0
 
 
@@ -50,7 +54,7 @@ class Stage:
         until("all are registered", lambda: len(self.node.show("bindings")) == 3)
 
     def _line(self, account: Account, transport: str) -> Line:
-        node = f"{HOST}:{self.node.sip}"
+        node = f"{HOST}:{self.node.ws if transport == 'WS' else self.node.sip}"
         return Line.of(account, node, transport.lower(), self._phone_ports)
 
     def quiet(self) -> None:
@@ -65,6 +69,13 @@ class Stage:
     def shows(self, shown: Matrix, case: str) -> None:
         """Note that a case works."""
         shown.shows(self.client, self.transport, case)
+
+    def is_heard(self) -> bool:
+        """Tell whether sound comes from every side that has any."""
+        packets = self.packets()
+        if self.client in SOUNDLESS:
+            return max(packets, default=0) > HEARD
+        return min(packets, default=0) > HEARD
 
     def packets(self) -> list[int]:
         """Return how many packets came from each side of the one call."""

@@ -6,7 +6,6 @@ from tests.interop.stage import Stage
 from tests.interop.town import DESK, SAFE, WORKSHOP
 from tests.interop.waiting import until
 
-HEARD = 25  # packets: half a second
 DIGITS = "5#"
 
 
@@ -14,7 +13,7 @@ def up(stage: Stage) -> None:
     """Let the client call its peer, and wait until both are heard."""
     stage.phone.call(WORKSHOP.user)
     stage.peer.expect("confirmed")
-    until("both are heard", lambda: min(stage.packets(), default=0) > HEARD)
+    until("both are heard", stage.is_heard)
 
 
 def down(stage: Stage) -> None:
@@ -38,7 +37,7 @@ def test_a_call_with_sound_both_ways(stage: Stage, shown: Matrix) -> None:
 def test_being_called(stage: Stage, shown: Matrix) -> None:
     stage.peer.call(DESK.user)
     stage.peer.expect("confirmed")
-    until("both are heard", lambda: min(stage.packets(), default=0) > HEARD)
+    until("both are heard", stage.is_heard)
     stage.peer.hang_up()
     until("the call is over", lambda: not stage.node.show("calls"))
     stage.shows(shown, matrix.CALLED)
@@ -50,8 +49,8 @@ def test_hold_and_resume(stage: Stage, shown: Matrix) -> None:
     stage.peer.expect("media", status="held there")
     stage.phone.resume()
     stage.peer.expect("media", status="active")
-    before = stage.packets()
-    until("both are heard again", lambda: all(map(int.__gt__, stage.packets(), before)))
+    before = sum(stage.packets())
+    until("sound comes again", lambda: sum(stage.packets()) > before)
     down(stage)
     stage.shows(shown, matrix.HOLD)
 

@@ -83,6 +83,7 @@ class Linphone:
         self._tell(f"play {tone}")
 
     def call(self, number: str) -> None:
+        self._wait_for_hold()
         self._tell(f"call {uri(number, self._line)}")
 
     def hang_up(self) -> None:
@@ -90,10 +91,10 @@ class Linphone:
 
     def hold(self) -> None:
         self._tell("pause")
+        self._held += 1
 
     def resume(self) -> None:
-        self._held += 1
-        until("linphone knows of the hold", lambda: self._screen().count(PAUSED) >= self._held)
+        self._wait_for_hold()
         self._tell("resume")
 
     def press(self, digit: str, by: str) -> None:
@@ -104,7 +105,12 @@ class Linphone:
 
     def transfer_to_consulted(self) -> None:
         ids = re.findall(r"assigned id (\d+)", self._screen())
+        connected = f"Media streams established with sip:.* for call {ids[-1]} "
+        until("linphone knows of the answer", lambda: re.search(connected, self._screen()))
         self._tell(f"transfer {ids[-2]} --to-call {ids[-1]}")
+
+    def _wait_for_hold(self) -> None:
+        until("linphone knows of the hold", lambda: self._screen().count(PAUSED) >= self._held)
 
     def end(self) -> None:
         ended(self._process, self._folder)

@@ -1,0 +1,57 @@
+"""JsSIP as a phone over WebSocket (RFC 7118), under Node. It has no sound."""
+
+import json
+from pathlib import Path
+
+from tests.interop.clients.base import Line, ended, started, tell
+from tests.interop.clients.pjsua import ROOT
+from tests.interop.waiting import until
+
+MODULES = ROOT / ".venv-clients" / "node_modules"
+PROGRAM = Path(__file__).with_name("jssip_phone.js")
+
+
+class Jssip:
+    """One phone. The numbers that it dials are those of its own customer."""
+
+    def __init__(self, folder: Path, line: Line) -> None:
+        assert MODULES.exists(), ".venv-clients has no JsSIP: make clients"
+        self._folder = folder
+        folder.mkdir()
+        told = {"node": line.node, **line.account._asdict()}
+        argv = ["node", str(PROGRAM), json.dumps(told)]
+        self._process = started(argv, folder, NODE_PATH=str(MODULES))
+
+    def start(self) -> None:
+        until("JsSIP is registered", lambda: '"registered"' in self._screen())
+
+    def call(self, number: str) -> None:
+        self._tell("call", number)
+
+    def hang_up(self) -> None:
+        self._tell("hang up")
+
+    def hold(self) -> None:
+        self._tell("hold")
+
+    def resume(self) -> None:
+        self._tell("resume")
+
+    def press(self, digit: str, by: str) -> None:
+        assert by == "info"
+        self._tell("dtmf", digit)
+
+    def transfer(self, number: str) -> None:
+        self._tell("transfer", number)
+
+    def transfer_to_consulted(self) -> None:
+        raise NotImplementedError
+
+    def end(self) -> None:
+        ended(self._process, self._folder)
+
+    def _tell(self, *words: str) -> None:
+        tell(self._process, json.dumps(words))
+
+    def _screen(self) -> str:
+        return (self._folder / "screen.log").read_text("utf-8", "replace")
