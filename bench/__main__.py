@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import calls, media, overload, parse, register, reload, rtpengine, sippy
+from bench import calls, held, media, overload, parse, register, reload, rtpengine, sippy
 from bench.measure import Wishes, say
 from bench.node import NodeFault
 from bench.plot import FORMATS, draw
@@ -25,8 +25,9 @@ from bench.report import (
     to_text,
 )
 
-LOADED = {"register": register.run, "calls": calls.run, "media": media.run,
-          "overload": overload.run, "reload": reload.run}  # fmt: skip
+LOADED = {"register": register.run, "calls": calls.run, "held": held.run,
+          "media": media.run, "overload": overload.run, "reload": reload.run}  # fmt: skip
+WITH_SIPP = {"register", "calls", "held", "overload"}
 NAMES = ("parse", *LOADED)
 
 
@@ -71,7 +72,7 @@ def _show(reports: list[tuple[Report, list[Judged]]], as_json: bool, path: Path 
 
 def _missing(names: Sequence[str], wishes: Wishes) -> str | None:
     """Say what the benches need and the machine has not."""
-    if shutil.which("sipp") is None and not {"register", "calls", "overload"}.isdisjoint(names):
+    if shutil.which("sipp") is None and not WITH_SIPP.isdisjoint(names):
         return "SIPp is needed: apt-get install sip-tester"
     if wishes.with_peers and "calls" in names and not sippy.is_there():
         return "Sippy B2BUA is needed: make peers (or leave it out: --no-peers)"

@@ -16,17 +16,20 @@ from bench import proc
 
 READY_S = 30.0
 STOP_S = 8.0
+CALLS_A_WORKER = 4000  # of four sockets each: more than 20,000 files a process are often not allowed
 CONFIG = """[node]
 data = "{data}"
 [[listen]]
 transport = "udp"
 port = {sip}
 [media]
-ports = [10000, 31999]
+ports = [10000, {last_port}]
+silence_s = {silence_s}
+workers = {workers}
 [web]
 port = {web}
 [limits]
-calls = 4000
+calls = {calls}
 invites_per_s = 100000
 registers_per_s = 100000
 drain_s = 2
@@ -57,7 +60,9 @@ class Node:
     A peer to be measured beside it needs what this has: `address`, `pids` and the block.
     """
 
-    def __init__(self, folder: Path, provisioning: str, core: int) -> None:
+    def __init__(
+        self, folder: Path, provisioning: str, core: int, calls: int = 4000, silence_s: int = 60
+    ) -> None:
         self.address = ("127.0.0.1", free_port())
         self._web = f"http://127.0.0.1:{free_port()}"
         self._folder, self._core = folder, core
@@ -66,7 +71,17 @@ class Node:
         self._provisioning = folder / "provisioning.toml"
         self._provisioning.write_text(provisioning, "utf-8")
         port = int(self._web.rpartition(":")[2])
-        self._config.write_text(CONFIG.format(data=self._data, sip=self.address[1], web=port))
+        self._config.write_text(
+            CONFIG.format(
+                data=self._data,
+                sip=self.address[1],
+                web=port,
+                calls=calls,
+                last_port=10_000 + calls * 5 - 1,  # four a call, and some that rest
+                silence_s=silence_s,
+                workers=-(-calls // CALLS_A_WORKER),
+            )
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self.pids: dict[str, int] = {}

@@ -63,6 +63,12 @@ def cpu_s(pid: int) -> float:
     return cpu_ticks((PROC / str(pid) / "stat").read_text()) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_kib(pid: int) -> int:
+    """Return the memory that a process holds, in KiB. Raises OSError when it is gone."""
+    pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 def busy_ticks(stat: str, core: int) -> int:
     """Return the ticks that a core was not idle, by /proc/stat; a hypervisor's part counts."""
     for line in stat.splitlines():

@@ -56,15 +56,15 @@ def provisioning(accounts: int, carrier: tuple[str, int]) -> str:
     return "".join(parts)
 
 
-def pbx(address: str) -> str:
+def pbx(address: str, channels: int = 1000) -> str:
     """Return more of a provisioning file: a customer whose trunk is known by its address alone."""
-    plans = ", ".join(['"pbx-8-32"'] * PLANS * 2)
+    plans = ", ".join(['"pbx-8-32"'] * max(PLANS * 2, -(-channels // 8)))
     return (
         '[[customer]]\nid = "pbx"\nname = "PBX"\ndomain = "pbx.example"\nverified = true\n'
         f'[[customer.account]]\nid = "pbx-1"\nplans = [{plans}]\nopened = 2026-01-01\n'
         f'[[customer.number]]\nnumber = "{PBX.user}"\naccount = "pbx-1"\nto = "trunk:pbx"\n'
         f'[[customer.trunk]]\nid = "pbx"\naccount = "pbx-1"\nuri = "sip:{address}:5060"\n'
-        f'accept_from = ["{address}/32"]\nchannels = 1000\n'
+        f'accept_from = ["{address}/32"]\nchannels = {channels}\n'
     )
 
 

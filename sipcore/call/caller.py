@@ -17,7 +17,7 @@ from sipcore.dialog.reliable import MOST_FIRST, Provisional, Reliable
 from sipcore.dialog.reliable import TAG as RELIABLE
 from sipcore.endpoint import Endpoint
 from sipcore.message.flow import Flow
-from sipcore.message.message import Headers, Request
+from sipcore.message.message import NO_REQUEST, Headers, Request
 from sipcore.message.uri import Uri
 
 
@@ -122,6 +122,7 @@ class CallerLeg(Leg):
             self.is_agreed = True
             self.negotiation.state = STABLE if self.invite.body else OFFERED
         self.accept(self.transaction, sdp)
+        self.invite = NO_REQUEST  # several KiB, and a call may last for hours
 
     def refuse(self, status: int, headers: Headers | None = None) -> None:
         """Refuse the call, if it has no final answer yet."""

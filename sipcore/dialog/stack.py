@@ -349,7 +349,7 @@ class Stack:
             self._servers.pop(transaction.key, None)
         transaction.dialogs = []
         transaction.user = transaction.echo = None
-        transaction.request = NO_REQUEST
+        transaction.request, transaction.kept = NO_REQUEST, b""
 
     # Inside
 
