@@ -16,7 +16,9 @@ from bench import proc
 
 READY_S = 30.0
 STOP_S = 8.0
-CALLS_A_WORKER = 4000  # of four sockets each: more than 20,000 files a process are often not allowed
+CALLS_A_WORKER = (
+    4000  # of four sockets each: more than 20,000 files a process are often not allowed
+)
 CONFIG = """[node]
 data = "{data}"
 [[listen]]

@@ -48,6 +48,7 @@ from sipcore.transport.resolve import Resolver
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.ways import Ways
 
+PROOF_S = 6.0  # what is older was written before, even if one time was missed
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
 SETTLE_S = 2.0  # of the supervisor's patience after drain_s
@@ -232,20 +233,18 @@ class Node:
 
     async def prove(self) -> None:
         """Write down which answered calls showed life, and when (service.md section 7)."""
-        answered = [call for call in self.desk.calls.values() if call.is_answered]
-        if not answered:
+        calls = self.desk.calls
+        if not calls:
             return
         now = self.parts.clock.wall_s()
-        proofs: dict[str, float] = {}
-        for leg in await self.parts.media.survey():
-            if leg.call in self.desk.calls and leg.last_packet_age_s >= 0:
-                heard_at = now - leg.last_packet_age_s
-                proofs[leg.call] = max(heard_at, proofs.get(leg.call, 0.0))
-        mine = {
-            id_: proofs[call.id] for call in answered if call.id in proofs for id_ in call.records
+        proofs = {
+            record: now - age_s
+            for id_, age_s in (await self.parts.media.heard_within(PROOF_S)).items()
+            if (call := calls.get(id_)) is not None and call.is_answered
+            for record in call.records
         }
-        if mine:
-            self.parts.journal.append(Alive(now, mine))
+        if proofs:
+            self.parts.journal.append(Alive(now, proofs))
 
     async def drain(self, drain_s: float) -> None:
         """Take no new calls; end those that have not ended after `drain_s`."""

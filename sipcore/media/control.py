@@ -98,6 +98,13 @@ class List(Struct, frozen=True, array_like=True, tag="list"):
     id: int
 
 
+class Prove(Struct, frozen=True, array_like=True, tag="prove"):
+    """Ask which calls were heard within the last `within_s` seconds, and when."""
+
+    id: int
+    within_s: float
+
+
 class Metrics(Struct, frozen=True, array_like=True, tag="metrics"):
     """Ask for the worker's totals."""
 
@@ -120,6 +127,13 @@ class Closed(Struct, frozen=True, array_like=True, tag="closed"):
 class Listed(Struct, frozen=True, array_like=True, tag="listed"):
     id: int
     calls: dict[str, tuple[StreamState, ...]]
+
+
+class Proven(Struct, frozen=True, array_like=True, tag="proven"):
+    """Seconds since the latest packet of each call that was heard."""
+
+    id: int
+    ages_s: dict[str, float]
 
 
 class Measured(Struct, frozen=True, array_like=True, tag="measured"):
@@ -160,8 +174,8 @@ class Lost(Struct, frozen=True):
 MediaEvent = FirstPacket | Silent | Recorded | Lost
 OnEvent = Callable[[MediaEvent], None]
 
-Verb = Open | Update | Record | Close | List | Metrics
-Reply = Opened | Closed | Listed | Measured
+Verb = Open | Update | Record | Close | List | Prove | Metrics
+Reply = Opened | Closed | Listed | Proven | Measured
 Event = FirstPacket | Silent | Recorded
 
 Message = TypeVar("Message")

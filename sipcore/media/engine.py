@@ -88,8 +88,21 @@ class Engine:
             case control.List():
                 calls = self._calls.values()
                 return control.Listed(verb.id, {one.id: self._states(one, now) for one in calls})
+            case control.Prove():
+                return control.Proven(verb.id, self._heard_within(verb.within_s, now))
             case control.Metrics():
                 return control.Measured(verb.id, self._totals())
+
+    def _heard_within(self, seconds: float, now: float) -> dict[str, float]:
+        """Return each call that was heard of late, and how long ago."""
+        streams = self.streams
+        rows = (streams.is_open & (now - streams.packet_at <= seconds)).nonzero()[0]
+        leads, ages_s = streams.lead[rows].tolist(), (now - streams.packet_at[rows]).tolist()
+        latest: dict[str, float] = {}
+        for lead, age_s in zip(leads, ages_s, strict=True):
+            call = self._legs[lead][0]
+            latest[call] = min(age_s, latest.get(call, age_s))
+        return latest
 
     def receive(self, now: float) -> int:
         """Take one batch off the wire, send on what may pass; return how many packets came."""

@@ -123,6 +123,16 @@ class MediaPool:
                     ]
         return states
 
+    async def heard_within(self, seconds: float) -> dict[str, float]:
+        """Return the calls that were heard in so many seconds, and how many seconds ago."""
+        ages_s: dict[str, float] = {}
+        for worker in self._workers:
+            with suppress(MediaError):
+                reply = await worker.ask(lambda number: control.Prove(number, seconds))
+                if isinstance(reply, control.Proven):
+                    ages_s |= reply.ages_s
+        return ages_s
+
     async def metrics(self) -> dict[int, Totals]:
         """Return the totals of every worker that answers, by its number."""
         totals = {}

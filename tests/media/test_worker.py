@@ -114,6 +114,12 @@ async def test_a_call_through_a_real_worker(worker: Process, phones: tuple[Phone
             ("b", "PCMU", True),
         ]
         assert all(0 <= one.last_packet_age_s < 5 for one in states)
+        ages_s = await pool.heard_within(60.0)
+        assert list(ages_s) == ["call-1"]
+        assert ages_s["call-1"] == pytest.approx(
+            min(one.last_packet_age_s for one in states), abs=1.0
+        )
+        assert await pool.heard_within(0.0) == {}
         figures = await media.finish()
     assert figures["a"].packets == figures["b"].packets == 20
     assert (figures["a"].lost, figures["a"].codec) == (0, "PCMU")
