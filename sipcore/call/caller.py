@@ -30,7 +30,8 @@ class CallerLeg(Leg):
         uri = Uri.parse(request.uri)
         super().__init__(endpoint, notify, uri.user or "", flow.remote_address)
         self._scheme = uri.scheme
-        self.invite = request
+        self.invite = request  # until it is answered
+        self._number = request.cseq.number
         self.allow = request.headers.get("Allow")
         self.negotiation.inviting = THEIRS
         if request.body:
@@ -51,8 +52,8 @@ class CallerLeg(Leg):
         super().feed(event)
 
     def _acknowledged(self, event: Within) -> bool:
-        ours, number = self._reliable, self.invite.cseq.number
-        if ours is None or not ours.acknowledge(event.request, number):
+        ours = self._reliable
+        if ours is None or not ours.acknowledge(event.request, self._number):
             self.endpoint.respond(event.transaction, 481)
             return False
         if not self.transaction.is_answered:
