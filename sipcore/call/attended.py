@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from sipcore.call.desk import Desk
-from sipcore.call.ending import Ending, failed, hung_up
+from sipcore.call.ending import Ending, failed, hung_up, quoted
 from sipcore.call.leg import Deed, Leg
 from sipcore.call.part import Part
 from sipcore.call.party import party_of
@@ -108,7 +108,7 @@ class _Join:
             return None
         if status >= 300:
             self._let_go(is_moved=False)
-            return transfer.fail(failed(status, response.reason, "callee"))
+            return transfer.fail(quoted(status, response.reason))
         if not transfer.is_free() and not transfer.leg.is_over:
             transfer.later(partial(self._answered, response), AGAIN_S)
             return None

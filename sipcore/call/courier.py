@@ -5,6 +5,7 @@ Never to a carrier, never to another customer. Nothing is stored: who is not the
 
 import asyncio
 
+from sipcore.call.allowed import carried
 from sipcore.call.desk import Desk, Reach
 from sipcore.dialog.events import Reply, Told
 from sipcore.message.flow import Flow
@@ -19,7 +20,6 @@ from sipcore.policy.routing import extension_of
 MOST_BYTES = 1300  # RFC 3428 8: of a whole request, where the path's limit is not known
 MOST_WAITING = 500  # at once in the node
 PASSED = frozenset({404, 413, 415, 480, 486, 488, 513, 600, 603, 604, 606})
-HEADERS = ("Content-Type", "Content-Disposition", "Content-Language")
 
 
 class Courier:
@@ -76,7 +76,7 @@ class Courier:
 
     def _copy(self, request: Request, sender: str, way: Reach, called: Extension) -> Request:
         """Write the request for one device: nothing of the sender's but what it says."""
-        ids, have = self._desk.ids, request.headers
+        ids = self._desk.ids
         forwards = request.number("Max-Forwards", 255)
         to = Uri(user=called.number, host=_host(way))
         headers: Headers = {
@@ -90,7 +90,7 @@ class Courier:
         }
         if way.route:
             headers["Route"] = list(way.route)
-        headers |= {name: have[name] for name in HEADERS if name in have}
+        headers |= carried(request)
         return Request("MESSAGE", way.uri, headers, request.body)
 
 

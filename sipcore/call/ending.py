@@ -15,6 +15,7 @@ class Ending(Struct, frozen=True, gc=False):
     """How a call ended. `status` is what the caller got, 200 for one that was answered.
 
     `proof_age_s`: the end was inferred; the last sign of life was so many seconds ago.
+    `is_quoted`: the reason is a peer's own words, which may name its hosts: no other peer is told.
     """
 
     by: EndedBy
@@ -23,12 +24,13 @@ class Ending(Struct, frozen=True, gc=False):
     reason: str = ""
     rule: str = ""
     proof_age_s: float | None = None
+    is_quoted: bool = False
 
     @property
     def header(self) -> str:
         """The Reason header for whoever is told of the end."""
-        text = f"{self.rule}: {self.reason}" if self.rule else self.reason
-        return write_q850(self.q850, text)
+        said = "" if self.is_quoted else self.reason
+        return write_q850(self.q850, f"{self.rule}: {said}" if self.rule else said)
 
 
 def refused(refusal: Refuse) -> Ending:
@@ -39,6 +41,12 @@ def refused(refusal: Refuse) -> Ending:
 def failed(status: int, reason: str, by: EndedBy = "node", q850: int | None = None) -> Ending:
     """Return the ending of an attempt that got a final status other than 2xx."""
     return Ending(by, status, q850_of(status) if q850 is None else q850, reason)
+
+
+def quoted(status: int, words: str, q850: int | None = None) -> Ending:
+    """Return the ending of an attempt that a callee refused, in its own words."""
+    cause = q850_of(status) if q850 is None else q850
+    return Ending("callee", status, cause, words, is_quoted=True)
 
 
 def hung_up(by: EndedBy, bye: Message | None = None, reason: str = "") -> Ending:

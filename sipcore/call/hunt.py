@@ -13,7 +13,7 @@ from sipcore.call.callee import CalleeLeg
 from sipcore.call.credentials import rings_signed
 from sipcore.call.deflect import Deflection, deflects
 from sipcore.call.dress import as_heard, offered
-from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.ending import Ending, failed, quoted, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
@@ -189,7 +189,9 @@ async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
             return outcome
         last = outcome
     if last is None or _is_no_answer(last):
-        text = "no carrier has a channel free" if last is None else last.reason
+        text = "no carrier has a channel free"
+        if last is not None:
+            text = last.reason if not last.is_quoted else f"{last.status} from the last carrier"
         return refused(refuse_permitted(permit, "carriers", text))
     return last
 
@@ -423,4 +425,4 @@ def _refusal(leg: CalleeLeg, event: Reply) -> Ending:
     cause = q850_in(response)
     if status >= 500 and cause in OF_THE_CALLEE:  # a carrier's gateway speaks of the callee
         status = status_of(cause)
-    return failed(status, response.reason, "callee", cause)
+    return quoted(status, response.reason, cause)

@@ -6,6 +6,7 @@ or answered here.
 
 from typing import TYPE_CHECKING
 
+from sipcore.call.allowed import CARRIED, carried
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
@@ -27,8 +28,6 @@ from sipcore.message.refer import wants_no_reports
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
 
-CARRIED = frozenset({"INFO", "MESSAGE"})
-CARRIED_HEADERS = ("Content-Type", "Content-Disposition", "Info-Package")
 MOST_CARRIED = 32  # open at once in one call
 SILENCE_SLACK_S = 2.0  # the worker looks once a second
 
@@ -195,9 +194,8 @@ class Talk:
         if len(self._carried) >= MOST_CARRIED:
             self._call.desk.endpoint.respond(event.transaction, 503)
             return
-        have = event.request.headers
-        headers: Headers = {name: have[name] for name in CARRIED_HEADERS if name in have}
-        passed = self._other(leg).request(event.request.method, headers, event.request.body)
+        request = event.request
+        passed = self._other(leg).request(request.method, carried(request), request.body)
         self._carried[passed] = event.transaction
 
     async def _reply(self, leg: Leg, event: Reply) -> Ending | None:

@@ -204,7 +204,8 @@ class Transfer:
             self.is_over = True
             return None
         if self._is_recall or self.source.kind != "extension":
-            return Ending("node", 200, end.q850, f"transfer failed: {end.reason}")
+            reason = f"transfer failed: {end.status if end.is_quoted else end.reason}"
+            return Ending("node", 200, end.q850, reason)
         self._is_recall = True
         self.later(partial(self.ring, self.source.id), 0.0)
         return None
