@@ -5,7 +5,6 @@ ends the legs still up, closes the media, gives the slots back and writes the CD
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 from msgspec import structs
 
@@ -16,6 +15,7 @@ from sipcore.call.draft import Draft
 from sipcore.call.dress import offered
 from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.held import Held
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, dialog_of, show
@@ -93,7 +93,7 @@ class Call:
 
     _media: MediaSession | None = None
     slots: list[Slot]
-    held: ExitStack
+    held: Held
 
     def notify(self, leg: Leg, event: Told) -> None:
         """Put a leg's event into the inbox."""
@@ -211,7 +211,7 @@ async def bridge(call: Call) -> None:
     end = BUG
     figures: dict[str, LegStatistics] = {}
     try:
-        with ExitStack() as held:
+        with Held() as held:
             try:
                 end = await _run(call, held)
             finally:
@@ -237,7 +237,7 @@ async def bridge(call: Call) -> None:
             desk.leave(call)
 
 
-async def _run(call: Call, held: ExitStack) -> Ending:
+async def _run(call: Call, held: Held) -> Ending:
     desk = call.desk
     verdict = decide(call.book, call.attempt, desk.slots.load, desk.trunks.not_good())
     call.draft.learn(verdict)
@@ -268,7 +268,11 @@ async def _run(call: Call, held: ExitStack) -> Ending:
     if won.onwards:
         _take_forwards(call, won, held)
     call.held = held
-    return await _answer_and_talk(call, won, _is_recorded(call, verdict, won.leg))
+    if (over := await _answer(call, won, _is_recorded(call, verdict, won.leg))) is not None:
+        return over
+    del won, verdict, slot, media  # a call may last for hours, and it waits here
+    call.talking = Talk(call)
+    return await call.talking.run()
 
 
 async def _reach(call: Call, permit: Permit) -> Won | Ending:
@@ -313,8 +317,8 @@ async def _keep_recording(call: Call) -> None:
         call.draft.keep(recorded)
 
 
-async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
-    """Answer the caller once the journal has the answer on disk; then talk."""
+async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
+    """Answer the caller once the journal has the answer on disk. Why not, if it comes to that."""
     desk, leg, sdp = call.desk, won.leg, won.sdp
     call.sides["b"] = leg
     try:
@@ -346,11 +350,10 @@ async def _answer_and_talk(call: Call, won: Won, is_recorded: bool) -> Ending:
     call.a.answer(told)
     if call.draft.recording and call.draft.answered_at is not None:
         call.media.record(call.draft.recording, call.draft.answered_at)
-    call.talking = Talk(call)
-    return await call.talking.run()
+    return None
 
 
-def _take_forwards(call: Call, won: Won, held: ExitStack) -> None:
+def _take_forwards(call: Call, won: Won, held: Held) -> None:
     """Take the records and slots of the forwards by which the callee was reached."""
     call.parts = [Part(call.draft, won.leg)]
     for onward in won.onwards:

@@ -260,15 +260,15 @@ class Author:
         self._homes = {":" in one: one for one in (address6, address) if one}
         self._address = address
         self._version = 0
-        self._last: list[str] = []
         self._text = b""
+        self._size = 0  # of the part of it that the other side says
 
     def choose(self, peer: str) -> None:
         """Show our address of a peer's family from now on."""
         mine = self._homes.get(":" in peer, self._address)
         if mine != self._address:
             self._address = mine
-            self._last = []
+            self._size = 0
 
     def face(self, peer: str) -> None:
         """Do that with what was written already: it was sent as `facing` has it."""
@@ -308,14 +308,15 @@ class Author:
 
     def _finish(self, lines: list[str]) -> bytes:
         """Write the SDP: with the same o= line as the last one if nothing in it has changed."""
-        if lines == self._last:
+        said = join_lines(lines)
+        if self._size == len(said) and self._text.endswith(said):
             return self._text
         self._version += 1
-        self._last = lines
+        self._size = len(said)
         origin = Origin("-", self._session_id, self._version, self._address)
         family = "IP6" if ":" in self._address else "IP4"
         connection = f"c=IN {family} {self._address}"
-        self._text = join_lines(("v=0", origin.line(), "s=-", connection, *lines))
+        self._text = join_lines(("v=0", origin.line(), "s=-", connection)) + said
         return self._text
 
 

@@ -49,15 +49,19 @@ class Codec(Struct, frozen=True, gc=False):
 
 
 class Below(Struct, frozen=True, gc=False):
-    """What the lines below an o= or m= line say: nearly always what they said in the last call."""
+    """What the lines below an o= or m= line say: nearly always what they said in the last call.
 
+    `lines` are then those of that call: who keeps them keeps nothing new.
+    """
+
+    lines: tuple[str, ...]
     connection: str | None
     direction: str | None
     codecs: dict[int, Codec]
     rtcp: tuple[int, str | None] | None
 
 
-NOTHING_BELOW = Below(None, None, {}, None)
+NOTHING_BELOW = Below((), None, None, {}, None)
 
 
 class Media(Struct, frozen=True, gc=False):
@@ -167,7 +171,8 @@ def parse_sdp(data: bytes) -> Sdp:
     session = tuple(lines[: starts[0]])
     _origin(session)
     media = [_media(tuple(lines[start:end])) for start, end in pairwise(starts)]
-    return Sdp(session, tuple(media), below_of(session[2:]))
+    below = below_of(session[2:])
+    return Sdp((*session[:2], *below.lines), tuple(media), below)
 
 
 def join_lines(lines: Iterable[str]) -> bytes:
@@ -188,14 +193,15 @@ def _media(lines: tuple[str, ...]) -> Media:
     kind, port, count, protocol, formats = found.groups()
     if int(port) > 65535:
         raise BadMessage("SDP m-line with a port above 65535")
-    number, ports = int(port), int(count or 1)
-    return Media(lines, kind, number, ports, protocol, tuple(formats.split()), below_of(lines[1:]))
+    below = below_of(lines[1:])
+    lines = (lines[0], *below.lines)
+    return Media(lines, kind, int(port), int(count or 1), protocol, tuple(formats.split()), below)
 
 
 @remembered_lines
 def below_of(lines: tuple[str, ...]) -> Below:
     """Read the lines below an o= or m= line. Raises BadMessage for a c= that cannot be read."""
-    return Below(_connection(lines), _direction(lines), _codecs(lines), _rtcp(lines))
+    return Below(lines, _connection(lines), _direction(lines), _codecs(lines), _rtcp(lines))
 
 
 def _origin(lines: tuple[str, ...]) -> Origin:
