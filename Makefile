@@ -54,12 +54,13 @@ docs: setup
 
 clients: .venv-clients/.installed
 
-.venv-clients/.installed: tests/interop/clients.lock tests/interop/clients/package-lock.json
+.venv-clients/.installed: tests/interop/clients.lock tests/interop/clients/package-lock.json | setup
+	.venv/bin/python tests/run.py --install
 	$(PYTHON) -m venv --clear .venv-clients
 	.venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
 	    --only-binary :all: -r tests/interop/clients.lock
 	cp tests/interop/clients/package.json tests/interop/clients/package-lock.json .venv-clients
-	npm ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --silent
+	if command -v npm >/dev/null; then npm ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --silent; fi
 	@touch $@
 
 interop: setup clients
