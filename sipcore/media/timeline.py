@@ -65,7 +65,8 @@ class Timeline:
             if TOLERANCE < abs(off) <= JITTER:  # one late packet, if those that follow are not
                 following = zip(stamps[at : at + AHEAD], targets[at : at + AHEAD], strict=True)
                 offs = [then - frame - _signed_int(one - stamp) for one, then in following]
-                off = min(offs, key=abs)
+                offs = [one for one in offs if abs(one) <= JITTER]  # another clock has no say
+                off = max(0, min(offs)) + min(0, max(offs))  # as far as all of them agree
                 if len(offs) < AHEAD and guess < newest:
                     off = 0  # reordered, and nobody there to say otherwise
             if abs(off) > TOLERANCE:
