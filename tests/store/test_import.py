@@ -355,12 +355,12 @@ def test_an_import_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [5000, pytest.param(50_000, marks=pytest.mark.long)])
 def test_a_large_file_is_imported_and_looked_up(store: Store, count: int) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # not the clock: others may have the cores
     assert store.import_provisioning(large(count)).added == count + count // 50
-    imported = time.monotonic()
+    imported = time.process_time()
     assert store.load_book().extension_count == count
     assert imported - started < 10
-    assert time.monotonic() - imported < 1
+    assert time.process_time() - imported < 1
 
 
 names = st.sampled_from(["a", "b", "c"])
