@@ -15,15 +15,18 @@ from sipcore.call.party import party_of
 from sipcore.call.renewal import Renewal
 from sipcore.call.transfer import AGAIN_S, GLARE_S, Transfer
 from sipcore.errors import BadMessage, MediaError
+from sipcore.log import logger
 from sipcore.message.message import Response
 from sipcore.message.refer import Replaces
-from sipcore.policy.attempt import Source
+from sipcore.policy.attempt import CarrierTarget
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
 
 NO_SUCH_CALL = failed(481, "Replaces names no call of this customer's")
 GLARES = 3
+
+_log = logger(__name__)
 
 
 async def attend(transfer: Transfer, replaces: Replaces) -> Ending | None:
@@ -70,15 +73,26 @@ class _Join:
         self._leg = leg  # the transferor's in the other call
         self._newcomer = other.sides["b" if leg.side == "a" else "a"]
         self._glares = 0
+        self._is_asking = False  # the newcomer's answer is awaited
+        self._is_moved = False  # it has answered, and hears this call
+
+    def abandon(self) -> None:
+        """The transfer is over before anything was joined."""
+        if not self._is_asking:  # else when the answer comes
+            self._let_go(self._is_moved)
+
+    def _fail(self, end: Ending) -> Ending | None:
+        self._let_go(self._is_moved)
+        return self._transfer.fail(end)
 
     async def begin(self) -> Ending | None:
         """Offer the newcomer what whoever stays can do."""
         transfer, other, newcomer = self._transfer, self._other, self._newcomer
         talking = other.talking
         if talking is None or self._leg.is_over or newcomer.is_over or talking.has_transfer:
-            return transfer.fail(NO_SUCH_CALL)
+            return self._fail(NO_SUCH_CALL)
         if not may_meet(transfer.call, transfer.stays, other, newcomer):
-            return transfer.fail(failed(403, "a soft client calls inside only"))
+            return self._fail(failed(403, "a soft client calls inside only"))
         if not talking.is_free or newcomer.negotiation.refusal() is not None:
             transfer.later(self.begin, AGAIN_S)
             return None
@@ -86,37 +100,38 @@ class _Join:
         try:
             offer, author = transfer.call.media.renew(transfer.stays.side, author)
         except MediaError as fault:
-            return transfer.fail(failed(488, str(fault), q850=47))
+            return self._fail(failed(488, str(fault), q850=47))
         transfer.offered = author, offer
         talking.spared = self._leg
+        transfer.on_stop = self.abandon
+        self._is_asking = True
         Renewal(newcomer, offer, self._told)
         return None
 
     def _told(self, response: Response) -> None:
+        self._is_asking, self._is_moved = False, response.status < 300
         if self._transfer.is_over:  # its call has ended
-            self._let_go(response.status < 300)
+            self._let_go(self._is_moved)
         else:
             self._transfer.later(partial(self._answered, response), 0.0)
 
     async def _answered(self, response: Response) -> Ending | None:
         transfer, status = self._transfer, response.status
         if self._newcomer.is_over:
-            return transfer.fail(failed(487, "the other call ended meanwhile"))
+            return self._fail(failed(487, "the other call ended meanwhile"))
         if status == 491 and self._glares < GLARES and not self._leg.is_over:
             self._glares += 1
             transfer.later(self.begin, GLARE_S[0])
             return None
         if status >= 300:
-            self._let_go(is_moved=False)
-            return transfer.fail(quoted(status, response.reason))
+            return self._fail(quoted(status, response.reason))
         if not transfer.is_free() and not transfer.leg.is_over:
             transfer.later(partial(self._answered, response), AGAIN_S)
             return None
         try:
             is_news = transfer.take_media(self._newcomer, response.body)
         except (BadMessage, MediaError) as fault:
-            self._let_go(is_moved=True)
-            return transfer.fail(failed(488, f"answered with no usable SDP: {fault}"))
+            return self._fail(failed(488, f"answered with no usable SDP: {fault}"))
         self._hand_over()
         if is_news:
             return await transfer.renew()
@@ -126,8 +141,10 @@ class _Join:
     def _let_go(self, is_moved: bool) -> None:
         """Leave the other call as it was; `is_moved`: the newcomer's media must come back to it."""
         other, leg, newcomer = self._other, self._leg, self._newcomer
-        if other.talking is not None:
-            other.talking.spared = None
+        self._transfer.on_stop = None
+        if other.talking is None or other.talking.spared is not leg:
+            return
+        other.talking.spared = None
         if leg.is_over:
             other.inbox.feed(hung_up("caller" if leg.side == "a" else "callee"))
         elif is_moved and not newcomer.is_over:
@@ -136,6 +153,7 @@ class _Join:
     def _hand_over(self) -> None:
         """Move records, slots and the newcomer; what is left of the other call ends."""
         transfer, other, leg = self._transfer, self._other, self._leg
+        transfer.on_stop = None
         parts = other.parts or [Part(other.draft, other.sides["b"])]
         parts[0].draft.parent_id = transfer.call.draft.id
         other.given = next(one for one in parts if one.draft is other.draft)
@@ -156,7 +174,10 @@ async def _bring_back(call: "Call", leg: Leg) -> Ending | None:
 
     async def take(response: Response) -> Ending | None:
         if response.status < 300:
-            call.media.learn(leg.side, response.body, leg.source)
+            try:
+                call.media.learn(leg.side, response.body, leg.source)
+            except (BadMessage, MediaError) as fault:
+                _log.info("call=%s an answer cannot be used: %s", call.id, fault)
         return None
 
     def tell(response: Response) -> None:
@@ -168,16 +189,14 @@ async def _bring_back(call: "Call", leg: Leg) -> Ending | None:
 
 def may_meet(call: "Call", stays: Leg, other: "Call", newcomer: Leg) -> bool:
     """Tell whether the rule soft-landing lets the two talk: soft clients talk inside only."""
-    here, there = party_of(call.book, stays), party_of(other.book, newcomer)
     return not (
-        (_is_soft(call, here) and there.kind == "carrier" and other.draft.direction == "outbound")
-        or (
-            _is_soft(other, there) and here.kind == "carrier" and call.draft.direction == "outbound"
-        )
+        (_is_soft(call, stays) and isinstance(newcomer.party, CarrierTarget))
+        or (_is_soft(other, newcomer) and isinstance(stays.party, CarrierTarget))
     )
 
 
-def _is_soft(call: "Call", party: Source) -> bool:
+def _is_soft(call: "Call", leg: Leg) -> bool:
+    party = party_of(call.book, leg)
     if party.kind != "extension":
         return False
     extension = call.book.extension(party.customer, party.id)

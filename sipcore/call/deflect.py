@@ -55,8 +55,12 @@ class Deflection:
             self.is_over = True
             return False
         call = self._call
-        asserted = call.attempt.asserted if self._by == call.attempt.source else None
-        attempt = Attempt(self._by, self._numbers.pop(0), asserted, call.desk.ids.fraction())
+        source, remaining = call.attempt.source, call.attempt.remaining
+        if remaining is None and source.kind != "carrier":
+            remaining = source
+        asserted = call.attempt.asserted if self._by == source else None
+        draw = call.desk.ids.fraction()
+        attempt = Attempt(self._by, self._numbers.pop(0), asserted, draw, remaining)
         self._onward = call.forward(attempt, self._offer, self._by)
         self._onward.start(lambda _: call.inbox.feed(Landed(self)))
         return True

@@ -54,6 +54,7 @@ class Caller(Inviter, Protocol):
 
     inbox: Inbox[Item]
     is_delayed: bool
+    permit: Permit | None
 
     @property
     def id(self) -> str: ...

@@ -7,6 +7,8 @@ call that it came from; that one is told what became of it, and takes the leg th
 import asyncio
 from collections.abc import Callable
 
+from msgspec import structs
+
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Caller, Won, hunt
@@ -36,7 +38,8 @@ _log = logger(__name__)
 class Onward:
     """One such attempt. `outcome` is there when `tell` of start() is called."""
 
-    a: Leg | None = None  # no caller of its own: he is in the call that it follows from
+    a: Leg | None = None  # who hears it before the answer: the caller of a call that is forwarded
+    permit: Permit | None = None
 
     def __init__(
         self, call: Caller, attempt: Attempt, offer: bytes, on_ring: Callable[[int, bytes], None]
@@ -142,11 +145,16 @@ class Onward:
         self.draft.learn(verdict)
         if isinstance(verdict, Refuse):
             return refused(verdict)
+        if self.max_forwards < 1:
+            return failed(483, "no hop is left for a forward")
         if self.diverted is not None:
             if (fault := self._loop_in(verdict)) is not None:
                 return fault
             if verdict.direction == "internal":  # who is called sees who calls, not who forwards
                 self.draft.caller_shown = self._call.draft.caller_shown
+                name = "" if self._call.permit is None else self._call.permit.caller_name
+                verdict = structs.replace(verdict, caller_name=name)
+        self.permit = verdict
         slot = desk.slots.take(verdict.slots, self.id)
         if slot is None:
             return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
@@ -165,7 +173,7 @@ class Onward:
 def forward(call: Caller, attempt: Attempt, offer: bytes, by: Source) -> Onward:
     """Make an attempt that is a forward by `by`: its caller hears what the target sends early."""
     onward = Onward(call, attempt, offer, call.ring)
-    onward.is_delayed = call.is_delayed
+    onward.a, onward.is_delayed = call.a, call.is_delayed
     onward.diverted = "deflection"
     onward.path = (*call.path, by)
     return onward

@@ -5,6 +5,15 @@ from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Source, sourc
 from sipcore.policy.book import Book
 
 
+def remaining_of(book: Book, leg: Leg) -> Source | None:
+    """Return who will talk in an attempt that follows from a leg's call.
+
+    None for one who called from outside: he may reach anybody.
+    """
+    party = leg.party
+    return None if isinstance(party, Source) and party.kind == "carrier" else party_of(book, leg)
+
+
 def party_of(book: Book, leg: Leg) -> Source:
     """Return who stands at the other end of a leg. What is provisioned no more has no account."""
     party = leg.party

@@ -149,6 +149,7 @@ class Talk:
     async def _within(self, leg: Leg, event: Within) -> Ending | None:
         endpoint = self._call.desk.endpoint
         method = event.request.method
+        is_offer = method == "INVITE" or (method == "UPDATE" and bool(event.request.body))
         if method == "BYE":
             endpoint.respond(event.transaction, 200)
             leg.close()
@@ -158,9 +159,9 @@ class Talk:
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
         if method == "REFER":
             self._refer(leg, event)
-        elif self._other(leg).is_over and (method == "INVITE" or method in CARRIED):
-            endpoint.respond(event.transaction, 491 if method == "INVITE" else 480)
-        elif method == "INVITE" or (method == "UPDATE" and event.request.body):
+        elif self._other(leg).is_over and (is_offer or method in CARRIED):
+            endpoint.respond(event.transaction, 491 if is_offer else 480)
+        elif is_offer:
             await self._exchange.begin(leg, self._other(leg), event)
         elif method == "UPDATE":
             if not leg.refuses_timer(event):

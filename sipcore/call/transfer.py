@@ -19,7 +19,7 @@ from sipcore.call.lamp import move
 from sipcore.call.leg import Act, Deed, Leg
 from sipcore.call.onward import Onward
 from sipcore.call.part import Part
-from sipcore.call.party import party_of
+from sipcore.call.party import party_of, remaining_of
 from sipcore.call.renewal import Renewal
 from sipcore.call.report import Report
 from sipcore.cdr.entry import Answered
@@ -60,6 +60,7 @@ class Transfer:
         self.is_done = False  # whoever was called has taken the transferor's place
         self.report = Report(leg, request)
         self._onward: Onward | None = None
+        self.on_stop: Callable[[], None] | None = None  # gives another call back what it lent
         self.offered: tuple[Author, bytes] | None = None  # to the newcomer, and by whom
         self._is_recall = False
 
@@ -70,6 +71,8 @@ class Transfer:
     async def stop(self) -> None:
         """The call is over: give up what was tried."""
         self.is_over = True
+        if self.on_stop is not None:
+            self.on_stop()
         if self._onward is not None:
             await self._onward.stop()
 
@@ -94,7 +97,7 @@ class Transfer:
         except MediaError as fault:
             return self.fail(failed(488, str(fault), q850=47))
         self.offered = author, offer
-        remaining = party_of(self.call.book, self.stays)
+        remaining = remaining_of(self.call.book, self.stays)
         draw = desk.ids.fraction()
         attempt = Attempt(self.source, dialled, None, draw, remaining)
         self._onward = Onward(self.call, attempt, offer, lambda *_: self.report.say(180))

@@ -34,8 +34,9 @@ class Attempt(Struct, frozen=True, gc=False):
     `asserted`: the number that the caller says is his (P-Asserted-Identity, else
     P-Preferred-Identity, else From), None where From is anonymous. `draw`: a random number in
     [0, 1), for the choice among carriers of equal priority. `remaining`: who will talk in the end,
-    where the source transfers a call. `is_private`: the number is to be hidden from who is not
-    trusted; `is_critical`: the call is to fail rather than show it (RFC 3323).
+    where the source transfers or forwards a call; a carrier there is one by which we have called.
+    `is_private`: the number is to be hidden from who is not trusted; `is_critical`: the call is to
+    fail rather than show it (RFC 3323).
     """
 
     source: Source

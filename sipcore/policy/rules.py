@@ -89,13 +89,20 @@ def real_name(case: Case) -> Finding | None:
 
 
 def soft_landing(case: Case) -> Finding | None:
-    """A soft client calls inside, never out to the public network; nor is it transferred there."""
-    if case.route.direction != "outbound":
-        return None
-    talker, remaining = case.extension, case.attempt.remaining
-    if remaining is not None and remaining.kind == "extension":
-        talker = case.book.extension(remaining.customer, remaining.id) or talker
-    for one in (case.extension, talker):
+    """A soft client calls inside, never out to the public network; nor is it led there by others.
+
+    Nor is one who was called there led to it.
+    """
+    route, remaining = case.route, case.attempt.remaining
+    talker: Extension | None = None
+    if route.direction != "outbound":
+        if remaining is None or remaining.kind != "carrier" or route.leads_to[0] != "extension":
+            return None
+        talker = case.book.extension(route.account.customer, route.leads_to[1])
+    elif remaining is not None and remaining.kind == "extension":
+        talker = case.book.extension(remaining.customer, remaining.id)
+    caller = case.extension if route.direction == "outbound" else None
+    for one in (caller, talker):
         if one is not None and one.device == "soft":
             return Finding(f"extension {one.number} is a soft client")
     return None

@@ -192,6 +192,66 @@ def test_a_call_of_another_customer_cannot_be_taken(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_a_soft_client_is_not_joined_to_whom_a_transfer_has_reached(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            here.carrier()
+            caller, talk, _, other = await talking(here)
+            refer(other, OUTSIDE)
+            await here.pass_time(2)
+            soft = await here.desk_phone("8003", "laptop-8003")
+            consult = caller.call("8003")
+            await consult.answered.wait()
+            await here.pass_time(1)
+            attend(consult, talk, OUTSIDE)
+            await here.pass_time(2)
+            assert reports(consult)[-1] == "403 Forbidden"
+            assert not soft.calls[0].is_over
+
+    simulate(main())
+
+
+def glares(phone: Phone, end: Talk) -> None:
+    """Let a phone answer re-INVITEs with 491."""
+
+    def refuse(_: Talk, event: Within) -> bool:
+        is_invite = event.request.method == "INVITE"
+        if is_invite:
+            phone.endpoint.respond(event.transaction, 491)
+        return is_invite
+
+    end.on_request = refuse
+
+
+@pytest.mark.parametrize("first", ["transferor", "who stays"])
+def test_who_hangs_up_while_a_glare_is_waited_out_leaves_no_call(
+    tmp_path: Path, first: str
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            talk, other, consult, end, last = await consulting(here)
+            glares(last, end)
+            attend(other, consult)
+            await here.pass_time(1)
+            if first == "transferor":
+                consult.hang_up()
+                await here.pass_time(10)
+                assert end.is_over
+                assert not talk.is_over
+                talk.hang_up()
+            else:
+                talk.hang_up()
+                await here.pass_time(10)
+                assert not end.is_over
+                consult.hang_up()
+                await here.pass_time(1)
+                assert end.is_over
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
 def test_when_the_newcomer_refuses_both_calls_go_on(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:

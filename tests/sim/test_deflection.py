@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone, Talk
+from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over
-from tests.sim.test_transfer import FOUR, third
+from tests.sim.test_transfer import FOUR, refer, reports, third
 from tests.sim.world import CARRIER_B, OUTSIDE, World, world
 
 BOTH = FOUR.replace(
@@ -130,6 +130,92 @@ def test_rules_hold_for_forwards(tmp_path: Path) -> None:
             assert talk.status == 403
             assert "soft-landing" in {one.rule for one in here.cdrs()}
             assert carrier.calls == []
+
+    simulate(main())
+
+
+def test_a_forward_does_not_lead_a_soft_client_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            carrier = here.carrier()
+            soft = await here.desk_phone("8003", "laptop-8003")
+            deflect(await here.desk_phone("8002", "workshop-8002"), OUTSIDE)
+            talk = soft.call("8002")
+            await talk.ended.wait()
+            assert (talk.status, carrier.calls) == (403, [])
+            assert "soft-landing" in {one.rule for one in here.cdrs()}
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_transfer_and_a_forward_do_not_lead_a_soft_client_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            carrier = here.carrier()
+            soft = await here.desk_phone("8003", "laptop-8003")
+            callee = await here.desk_phone("8002", "workshop-8002")
+            deflect(await third(here), OUTSIDE)
+            talk = soft.call("8002")
+            await talk.answered.wait()
+            refer(callee.calls[0], "8004")
+            await here.pass_time(2)
+            assert reports(callee.calls[0])[-1] == "403 Forbidden"
+            assert carrier.calls == []
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_who_is_reached_by_a_forward_sees_the_callers_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller = await here.desk_phone()
+            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
+            last = await third(here)
+            talk = caller.call("8002")
+            await talk.answered.wait()
+            straight = caller.call("8004")
+            await straight.answered.wait()
+            shown = [one.requests[0].headers["From"][0].partition("<")[0] for one in last.calls]
+            assert shown[0] == shown[1], "and not the name of who forwards"
+
+    simulate(main())
+
+
+def test_a_forward_takes_a_hop(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller = await here.desk_phone()
+            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
+            last = await third(here)
+            talk = caller.call("8002", {"Max-Forwards": ["1"]})
+            await talk.ended.wait()
+            assert (talk.status, last.calls) == (483, [])
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_sound_before_the_answer_of_a_forward_is_heard(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            carrier = here.carrier()
+            carrier.on_invite = lambda talk: carrier.ring(talk, 183, sdp(carrier.place))
+            caller = await here.desk_phone()
+            deflect(await here.desk_phone("8002", "workshop-8002"), OUTSIDE)
+            talk = caller.call("8002")
+            await carrier.rang.wait()
+            await here.pass_time(1)
+            assert talk.answers[-1].status == 183
+            assert b"m=audio" in talk.answers[-1].body
+            carrier.pick_up(carrier.calls[0])
+            await talk.answered.wait()
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
 
     simulate(main())
 

@@ -216,6 +216,65 @@ def test_a_soft_client_is_not_transferred_out(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_an_outside_callee_is_not_transferred_to_a_soft_client(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            here.carrier()
+            caller = await here.desk_phone()
+            soft = await here.desk_phone("8003", "laptop-8003")
+            talk = caller.call(OUTSIDE)
+            await talk.answered.wait()
+            refer(talk, "8003")
+            await here.pass_time(2)
+            assert reports(talk)[-1] == "403 Forbidden"
+            assert soft.calls == []
+
+    simulate(main())
+
+
+def test_an_outside_caller_is_transferred_to_a_soft_client(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            carrier = here.carrier()
+            carrier.user, carrier.domain = "02188887777", "10.0.0.1"
+            callee = await here.desk_phone()
+            await here.desk_phone("8003", "laptop-8003")
+            talk = carrier.call("02136413501")
+            await talk.answered.wait()
+            await here.pass_time(0.1)
+            refer(callee.calls[0], "8003")
+            await here.pass_time(2)
+            assert reports(callee.calls[0])[-1] == "200 OK"
+
+    simulate(main())
+
+
+def test_an_update_while_the_transferor_has_left_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller, talk, _, other = await talking(here)
+            last = await third(here)
+            last.on_invite = last.ring
+            refer(other, "8004")
+            await last.rang.wait()
+            await here.pass_time(0.5)
+            other.hang_up()
+            await here.pass_time(0.5)
+            talk.request("UPDATE", sdp(caller.place, version=3, payload="8"))
+            await here.pass_time(1)
+            assert talk.replies[-1] == ("UPDATE", 491)
+            last.pick_up(last.calls[0])
+            await here.pass_time(2)
+            talk.request("INVITE", sdp(caller.place, version=4, payload="8"))
+            await here.pass_time(2)
+            assert talk.replies[-1] == ("INVITE", 200)
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
 def test_a_carrier_may_not_transfer(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
