@@ -4,11 +4,12 @@ WAL, so that readers never wait; synchronous FULL, so that what was committed su
 one writer at a time, within the process by a lock, between processes by SQLite.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -28,23 +29,11 @@ class Database:
         """Open or make the file. Raises CannotStart with one line that says why not."""
         self._lock = threading.RLock()
         try:
-            # Digest hashes are as good as passwords. SQLite gives its other files the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as fault:
+            with _alone(path.parent):
+                self._connection = _open(path)
+                self._begin(path)
+        except OSError as fault:
             raise CannotStart(f"{path} cannot be opened: {fault}") from None
-        try:
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._migrate(path)
-        except sqlite3.Error as fault:
-            self._connection.close()
-            raise CannotStart(f"{path} cannot be used: {fault}") from None
-        except CannotStart:
-            self._connection.close()
-            raise
 
     def close(self) -> None:
         with self._lock:
@@ -78,6 +67,18 @@ class Database:
             except sqlite3.Error as fault:
                 raise StoreFault(f"the database refused: {fault}") from fault
 
+    def _begin(self, path: Path) -> None:
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._migrate(path)
+        except sqlite3.Error as fault:
+            self._connection.close()
+            raise CannotStart(f"{path} cannot be used: {fault}") from None
+        except CannotStart:
+            self._connection.close()
+            raise
+
     def _migrate(self, path: Path) -> None:
         """Run the steps that the file has not seen, each in its own transaction."""
         steps = _steps()
@@ -97,6 +98,32 @@ class Database:
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file; make it for our eyes alone: digest hashes are as good as passwords.
+
+    SQLite gives its other files the same mode. One that is there is not opened by ourselves: to
+    close it again would let go of every lock that this process has on it (fcntl(2)).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as fault:
+        raise CannotStart(f"{path} cannot be opened: {fault}") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from opening the same file at once: SQLite makes a new one WAL by
+    turning a read lock into a write lock, and where two do so it refuses one without waiting."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _steps() -> list[str]:

@@ -131,6 +131,34 @@ def test_processes_that_open_a_new_folder_together_agree(tmp_path: Path) -> None
     store.close()
 
 
+RACE = """
+import os, sys, time
+from pathlib import Path
+from sipcore.store.database import Database
+
+def opens(path, at):
+    if (child := os.fork()) == 0:
+        while time.monotonic() < at:
+            pass
+        try:
+            Database(path).close()
+        except BaseException as fault:
+            print(fault, flush=True)
+        os._exit(0)
+    return child
+
+for number in range(25):
+    path, at = Path(sys.argv[1]) / f"{number}.db", time.monotonic() + 0.02
+    for child in [opens(path, at) for _ in range(6)]:
+        os.waitpid(child, 0)
+"""
+
+
+def test_a_new_file_that_many_open_at_the_same_moment_is_refused_to_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RACE, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b""
+
+
 def test_another_process_sees_an_import_at_once(tmp_path: Path) -> None:
     node, tool = Store.open(tmp_path), Store.open(tmp_path)
     tool.import_provisioning(DEMO)
