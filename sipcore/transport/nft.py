@@ -77,6 +77,8 @@ class Firewall:
         while self._waiting and self.is_on:
             lines, self._waiting = self._waiting, []
             self.is_on = await self._run("\n".join([*lines, ""]))
+            if not self.is_on:  # nobody could lift what the kernel still drops
+                await self._run("delete table inet sipcore\n")
         self._waiting.clear()
 
     async def _run(self, script: str) -> bool:

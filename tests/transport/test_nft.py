@@ -65,7 +65,7 @@ def test_without_nft_bans_stay_in_process_and_that_is_said_once(
     assert [one.levelno for one in caplog.records] == [logging.WARNING]
 
 
-def test_an_nft_that_begins_to_refuse_is_not_run_again(
+def test_an_nft_that_begins_to_refuse_is_told_to_shut_out_nobody_and_no_more(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -77,6 +77,8 @@ def test_an_nft_that_begins_to_refuse_is_not_run_again(
         await firewall.close()
 
     run(main())
-    assert len(said(tmp_path)) == 2
+    *_, refused, end = said(tmp_path)
+    assert "203.0.113.9" in refused
+    assert end == "delete table inet sipcore"
     (record,) = caplog.records
     assert "Operation not permitted" in record.getMessage()
