@@ -16,6 +16,7 @@ from sipcore.message.uri import Uri
 from sipcore.message.values import quote, split_commas
 from sipcore.policy.book import Identity
 from sipcore.store.bindings import Binding, BindingKey, Bindings
+from sipcore.transport.guard import source_of
 
 WEB = ("ws", "wss")  # nobody can connect to a page: its own connection is the only way
 
@@ -57,7 +58,7 @@ class Registrar:
         return self._count
 
     def is_source(self, address: str) -> bool:
-        """Tell whether anybody is registered from an address."""
+        """Tell whether anybody is registered from an address, or from within a /64."""
         return address in self._sources
 
     def is_home(self, identity: Identity, address: str) -> bool:
@@ -181,12 +182,13 @@ class Registrar:
         before = self._mine(owner)
         self._count += len(after) - len(before)
         for one in after:
-            self._sources[one.remote_address] += 1
+            self._sources.update(_names_of(one.remote_address))
             self._due.setdefault(one.expires_at // SLICE_S, set()).add(owner)
         for one in before:
-            self._sources[one.remote_address] -= 1
-            if not self._sources[one.remote_address]:
-                del self._sources[one.remote_address]
+            for name in _names_of(one.remote_address):
+                self._sources[name] -= 1
+                if not self._sources[name]:
+                    del self._sources[name]
         if after:
             self._bindings[owner] = after
         else:
@@ -293,3 +295,8 @@ def _binding(
         user_agent=(request.first("User-Agent") or "")[:128],
         path=path,
     )
+
+
+def _names_of(address: str) -> tuple[str, ...]:
+    """Return what the guard asks for: an address, and for IPv6 its /64."""
+    return (address, source_of(address)) if ":" in address else (address,)

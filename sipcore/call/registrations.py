@@ -17,6 +17,7 @@ from sipcore.log import logger
 from sipcore.message.signer import Signer
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book, Carrier
+from sipcore.transport.guard import source_of
 
 SecretOf = Callable[[str, str], str | None]  # sealed, whose
 
@@ -78,7 +79,9 @@ class Registrations:
             one.close()
 
     def is_at(self, address: str) -> bool:
-        """Tell whether we are registered at an address."""
+        """Tell whether we are registered at an address, or within a /64."""
+        if address.endswith("/64"):
+            return any(source_of(one) == address for one in self._at)
         return address in self._at
 
     def carrier_at(self, address: str, user: str, known: Carrier | None) -> Carrier | None:

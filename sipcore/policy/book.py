@@ -276,7 +276,10 @@ class Book:
         return self.profile(kind, id_).read(number, self.home)
 
     def is_listed(self, address: str) -> bool:
-        """Tell whether a carrier or trunk sends from an address. Raises ValueError for no such."""
+        """Tell whether a carrier or trunk sends from an address, or from within ADDRESS/BITS.
+
+        Raises ValueError for what is neither.
+        """
         return self._peers.has(address)
 
     @property

@@ -6,7 +6,7 @@ entry with a port is the most specific of all.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -66,8 +66,26 @@ class Peers(Generic[Who]):
         )
 
     def has(self, address: str) -> bool:
-        """Tell whether anybody sends from an address, from whatever port. Raises ValueError."""
+        """Tell whether anybody sends from an address, from whatever port, or from a network
+        (ADDRESS/BITS). Raises ValueError."""
+        if "/" in address:
+            return self._has_within(ip_network(address))
         return _read(address)[:2] in self._with_port or self.find(address, 0) is not None
+
+    def _has_within(self, network: IPv4Network | IPv6Network) -> bool:
+        """Tell whether an entry and a network have an address in common."""
+        first, last = int(network.network_address), int(network.broadcast_address)
+        if any(
+            version == network.version and first <= at <= last for version, at in self._with_port
+        ):
+            return True
+        for version, bits, networks in self._networks:
+            size = 1 << network.max_prefixlen - bits
+            if version == network.version and any(
+                at <= last and at + size > first for at in networks
+            ):
+                return True
+        return False
 
     def find(self, address: str, port: int) -> Who | None:
         """Return who sends from there, or None. Raises ValueError for what is no IP address."""

@@ -84,7 +84,8 @@ class Source:
 
 
 class Guard:
-    """One per node. `is_known(address)` tells listed peers and live bindings from strangers.
+    """One per node. `is_known` tells listed peers and live bindings from strangers: by address,
+    and whether any of them is in a /64.
 
     Known sources have a generous bucket of their own and are never banned: over UDP anybody can
     write their address. Memory is bounded: what is not seen while 20,000 others are is forgotten.
@@ -227,6 +228,8 @@ class Guard:
         source._begin(now)
         if self._is_trusted(address, source, now):
             return None
+        if source.key != address and self._is_known(source.key):
+            return None  # a neighbour in the same /64, whose address is as easily made up, is known
         source.left = 0
         return self.bans.add(source.key, reason, now)
 
@@ -237,6 +240,8 @@ class Guard:
         source = self._old.pop(address, None)
         if source is None:
             key = source_of(address)
+            if key != address and self._is_known(address):
+                key = address  # its neighbours' messages cost it nothing
             source = self._young.get(key) or self._old.get(key) or self._new(key, now)
             self._keep(key, source)
         self._keep(address, source)

@@ -68,3 +68,11 @@ def test_it_agrees_with_brute_force(entries: list[str], value: int) -> None:
     expected = max(fitting, key=lambda one: one.prefixlen) if fitting else None
     peers = Peers([(parse_peer_address(entry), ip_network(entry)) for entry in entries])
     assert peers.find(str(address), 5060) == expected
+
+
+def test_a_network_is_listed_where_an_entry_has_an_address_in_it() -> None:
+    entries = ("[2001:db8:1::5]:5060", "2001:db8:2::/48", "2001:db8:3:4:5::/80", "192.0.2.0/24")
+    peers = Peers([(parse_peer_address(one), one) for one in entries])
+    listed = ("2001:db8:1::/64", "2001:db8:2:7::/64", "2001:db8:3:4::/64")
+    assert all(peers.has(one) for one in listed)
+    assert not any(peers.has(one) for one in ("2001:db8:1:1::/64", "2001:db8:3:5::/64"))

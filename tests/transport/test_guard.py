@@ -239,3 +239,24 @@ def test_a_stranger_never_gets_more_than_burst_and_rate(steps: list[tuple[float,
         now += pause_s
         passed += len(one.sift(sent(count), now))
         assert passed <= BURST + (now - 1000) * RATES.messages_per_s
+
+
+def test_nobody_bans_a_peer_by_writing_the_address_of_its_neighbour() -> None:
+    peer, neighbour = "2001:db8::1", "2001:db8::2"
+    one = Guard(lambda address: address in (peer, "2001:db8::/64"), RATES, 100)
+    one.sift(sent(1, peer), 1000)
+    for _ in range(MOST_SCANS):
+        one.scan(neighbour, 1000)
+    one.sift(sent(BURST * 2, neighbour), 1000)
+    assert not one.is_banned(peer, 1000)
+    assert len(one.sift(sent(10, peer), 1000)) == 10  # nor does it cost the peer anything
+
+
+def test_a_peer_is_heard_whose_neighbour_was_banned_before_it_was_known() -> None:
+    known: set[str] = set()
+    one = Guard(known.__contains__, RATES, 100)
+    for _ in range(MOST_SCANS):
+        one.scan("2001:db8::2", 1000)
+    known |= {"2001:db8::1", "2001:db8::/64"}
+    assert len(one.sift(sent(1, "2001:db8::1"), 1000)) == 1
+    assert one.sift(sent(1, "2001:db8::2"), 1000) == []
