@@ -92,6 +92,8 @@ class Connection(asyncio.Protocol):
         flow = self.flow
         if flow is None:
             return
+        if self.is_shut_out(flow):
+            return
         now = self.heard_at = self.owner.now()
         try:
             messages = self._framer.feed(data)
@@ -101,12 +103,21 @@ class Connection(asyncio.Protocol):
         if messages:
             self._unfinished_since = None
         self._note_unfinished(self._framer.is_within)
+        pings = messages.count(PING)
+        if pings:  # thousands may come in one piece: a write each would hold up the loop
+            self.write(PONG * pings)
         for message in messages:
-            if message == PING:
-                self.write(PONG)
-            else:
+            if message != PING:
                 self._spoke_at = now
                 self.owner.receive(message, flow)
+
+    def is_shut_out(self, flow: Flow) -> bool:
+        """End the connection of a stranger who was banned since it came: else it could go on to
+        cost us the cutting of what nobody reads."""
+        if self.is_vouched or not self.owner.is_banned(flow.remote_address):
+            return False
+        self.end(LIMIT, "it is banned")
+        return True
 
     def _note_unfinished(self, is_within: bool) -> None:
         """Remember since when a message waits for the rest of it."""

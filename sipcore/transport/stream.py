@@ -12,6 +12,7 @@ from sipcore.log import logger
 from sipcore.message.flow import Flow
 from sipcore.transport.base import Lost, Receive
 from sipcore.transport.connection import HANDSHAKE, LIMIT, Connection
+from sipcore.transport.guard import source_of
 from sipcore.transport.tls import Tls
 
 MOST_CONNECTIONS = 20_000
@@ -153,7 +154,7 @@ class StreamTransport:
 
     def _make(self, source: str, *, domain: str = "", is_ours: bool = False) -> Connection:
         number = next(self._numbers)
-        return self.kind(self, number, source, domain=domain, is_ours=is_ours)
+        return self.kind(self, number, source_of(source), domain=domain, is_ours=is_ours)
 
     def _admit(self, connection: Connection) -> bool:
         """Take a new connection in, unless there are too many."""
@@ -237,7 +238,7 @@ class StreamTransport:
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._connect(remote)
-        except (OSError, TimeoutError) as fault:
+        except (OSError, TimeoutError, UnicodeError) as fault:
             _log.info("%s to=%s:%d fault=%s", self.name, *remote[:2], fault or "timed out")
         finally:
             for data, lost in self._waiting.pop(remote, ()):
@@ -248,6 +249,8 @@ class StreamTransport:
         address, port, domain = remote
         local = None if self.address in ("0.0.0.0", "::") else (self.address, 0)
         tls = self.tls
+        if tls is not None:
+            domain.encode("idna")  # UnicodeError: no handshake could ask for it
         connection = self._make(address, domain=domain, is_ours=True)
         if not self._admit(connection):
             return None

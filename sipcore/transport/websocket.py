@@ -63,6 +63,8 @@ class WebSocket(Connection):
         flow, protocol = self.flow, self._protocol
         if flow is None or protocol.close_expected():
             return
+        if self.is_shut_out(flow):
+            return
         self.heard_at = self.owner.now()
         if protocol.state is State.CONNECTING:
             self._handshake_bytes += len(data)

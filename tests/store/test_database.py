@@ -148,7 +148,7 @@ def opens(path, at):
     return child
 
 for number in range(25):
-    path, at = Path(sys.argv[1]) / f"{number}.db", time.monotonic() + 0.02
+    path, at = Path(sys.argv[1]) / f"{number}.db", time.monotonic() + 0.03
     for child in [opens(path, at) for _ in range(6)]:
         os.waitpid(child, 0)
 """

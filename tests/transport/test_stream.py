@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -64,6 +64,63 @@ async def client(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 async def end(writer: asyncio.StreamWriter) -> None:
     writer.close()
     await writer.wait_closed()
+
+
+class Claimed(socket.socket):
+    """A listening socket whose clients seem to come from all over one IPv6 /64."""
+
+    count = 0
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        sock, _ = super().accept()
+        self.count += 1
+        return sock, (f"2001:db8::{self.count:x}", 5060)
+
+
+def test_all_addresses_of_one_ipv6_network_are_one_source(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(stream, "MOST_OF_ONE_SOURCE", 2)
+        sock = Claimed()
+        sock.bind(("127.0.0.1", 0))
+        transport = StreamTransport(asyncio.get_running_loop(), sock, lambda *what: None)
+        await transport.start()
+        writers = [
+            (await asyncio.open_connection("127.0.0.1", transport.port))[1] for _ in range(3)
+        ]
+        while not transport.ended["limit"]:  # noqa: ASYNC110 - the kernel has no event
+            await asyncio.sleep(0)
+        assert len(transport) == 2
+        transport.close()
+        while len(transport):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        for writer in writers:
+            writer.close()
+
+    run(main())
+
+
+def test_a_stranger_who_is_banned_loses_the_connection_it_has(run: Run) -> None:
+    async def main() -> None:
+        async with peers(1) as (here,):
+            _, writer = await client(here)
+            writer.write(ONE)
+            await here.heard.get()
+            here.transport.is_banned = lambda source: source == "127.0.0.1"
+            writer.write(ONE)
+            await here.reports("limit")
+            await here.become(0)
+            assert here.heard.empty()
+            await end_lost(writer)
+
+    run(main())
+
+
+async def end_lost(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def test_messages_split_anyhow_come_whole_and_are_answered_on_their_connection(run: Run) -> None:

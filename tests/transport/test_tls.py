@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -137,6 +138,27 @@ def test_a_peer_must_prove_the_domain_that_is_meant(
                 await lost.wait()
                 await there.become(0)
                 assert there.heard.empty()
+
+    run(main())
+
+
+@pytest.mark.parametrize("domain", [".example", "a..example", "a" * 64 + ".example"])
+def test_a_domain_that_is_no_name_is_a_place_that_cannot_be_reached(
+    run: Run, authority: Authority, domain: str
+) -> None:
+    async def main() -> None:
+        faults: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, what: faults.append(what))
+        here = Peer(authority, [authority.issue("here.example")], "127.0.0.1")
+        there = Peer(authority, [authority.issue("there.example")], "127.0.0.1")
+        lost = asyncio.Event()
+        async with opened(here, there):
+            here.transport.send(ONE, here.to(there, domain), lost.set)
+            await lost.wait()
+            await here.become(0)
+        gc.collect()
+        assert faults == []
 
     run(main())
 
