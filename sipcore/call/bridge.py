@@ -18,7 +18,7 @@ from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.held import Held
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
-from sipcore.call.lamp import Line, dialog_of, show
+from sipcore.call.lamp import Line, dialog_of, move, show
 from sipcore.call.leg import ALLOW, Leg, Side
 from sipcore.call.onward import Onward, forward
 from sipcore.call.part import Part, of_leg, open_parts
@@ -202,7 +202,7 @@ class Call:
         if self.draft.ringing_at is None:
             self._count_setup()
         self.state = "answered"
-        show(self)
+        (move if self.parts else show)(self)  # a forward has led to somebody who was not expected
 
 
 async def bridge(call: Call) -> None:

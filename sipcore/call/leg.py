@@ -97,11 +97,18 @@ class Leg:
         self.allow: list[str] | None = None  # the peer's Allow, row by row
         self.signer: Signer | None = None  # of what is sent to a peer that wants credentials
         self._signed_again: dict[Transaction, Transaction] = {}  # for which it was sent again
+        self._users: dict[Transaction, User] = {}  # who waits for what was signed
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
-        if self.signer is not None and isinstance(event, Reply) and self._signs_again(event):
-            return
+        if self.signer is not None and isinstance(event, Reply):
+            if self._signs_again(event):
+                return
+            if (user := self._users.get(event.transaction)) is not None:
+                if event.response.status >= 200:
+                    del self._users[event.transaction]
+                user.feed(event)
+                return
         is_ack = isinstance(event, Acked)
         if is_ack or isinstance(event, Unacked):
             if event.transaction.is_answered:  # else an 18x was not acknowledged
@@ -143,7 +150,11 @@ class Leg:
         request = self.dialog.request(method, extra, body)
         if self.signer is not None:
             self.signer.sign(request)
-        return self.endpoint.request(request, hop, user or self)
+        if self.signer is None or user is None:
+            return self.endpoint.request(request, hop, user or self)
+        transaction = self.endpoint.request(request, hop, self)  # which may have to sign again
+        self._users[transaction] = user
+        return transaction
 
     def _renewing(self, hop: Hop, method: str, body: bytes) -> Headers:
         """Begin a request that refreshes target and session: take the step, write its headers."""

@@ -155,6 +155,7 @@ class Talk:
             leg.close()
             if self._spares(leg):
                 self._exchange.abort()
+                self._upkeep.leave(leg)
                 return None
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
         if method == "REFER":

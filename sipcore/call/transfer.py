@@ -116,10 +116,6 @@ class Transfer:
         if not self.is_free() and not self.leg.is_over:
             self.later(self._rung, AGAIN_S)
             return None
-        try:
-            told = self.take_media(won.leg, won.sdp)
-        except (BadMessage, MediaError) as fault:
-            return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
         cdr, lines = onward.draft.answer(), (keep(won.leg),)
         rows = self.call.media.rows()
         self.call.desk.journal.append(Answered(cdr, lines, rows, self.call.id))
@@ -127,11 +123,12 @@ class Transfer:
             one.draft.answer()
         try:
             await self.call.desk.journal.sync()
+            told = self.take_media(won.leg, won.sdp)
         except JournalError as fault:
             _log.error("call=%s the journal is not on disk: %s", self.call.id, fault)
-            for one in (onward, *won.onwards):
-                one.draft.unanswer()
             return self._give_up(won, failed(503, "journal not on disk"))
+        except (BadMessage, MediaError) as fault:
+            return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
         self._onward = None
         chain = (onward, *won.onwards)
         slots = [slot for one in chain for slot in one.slots]
@@ -147,6 +144,8 @@ class Transfer:
         if not won.leg.is_over:
             won.leg.bye(end.header)
         assert self._onward is not None
+        for one in (self._onward, *won.onwards):
+            one.draft.unanswer()
         self._onward.fail(end)
         return self.fail(end)
 

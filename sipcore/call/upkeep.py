@@ -179,6 +179,12 @@ class Upkeep:
         except BadMessage:
             return 0.0
 
+    def leave(self, leg: Leg) -> None:
+        """A leg has hung up, and the call goes on: no answer comes to what it was offered."""
+        if self._offering is not None and self._offering[1] is leg:
+            self.close()
+            self._media.put_off()
+
     def close(self) -> None:
         """Leave nothing open: the call ends."""
         if self._offering is not None:

@@ -8,6 +8,7 @@ from sipcore.message.sdp import parse_sdp
 from tests.sim.carrier import REALM, Carrier
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.test_transfer import answer
 from tests.sim.world import CARRIER_A, CARRIER_B, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 
@@ -99,6 +100,39 @@ def test_an_old_nonce_within_a_call_is_replaced(tmp_path: Path) -> None:
             await here.pass_time(2)
             methods = [one.method for one in other.requests]
             assert methods == ["INVITE", "INVITE", "INVITE", "BYE", "BYE"]
+            assert other.is_over
+            await here.pass_time(60)
+            assert here.leftovers() == {}
+            assert here.bugs() == 0
+
+    simulate(main())
+
+
+def test_an_old_nonce_does_not_spoil_a_transfer(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=told(LOGIN)) as here:
+            at = carrier(here, asks=True)
+            caller = await here.desk_phone()
+            last = await here.desk_phone("8002", "workshop-8002")
+            last.on_invite = lambda new: answer(new, sdp(last.place, payload="8"))
+            talk = await called(here, caller)
+            (other,) = at.calls
+            stale = at.challenge("Proxy-Authenticate", is_stale=True)
+            asked: list[Within] = []
+
+            def ask_once(_: Talk, event: Within) -> bool:
+                asked.append(event)
+                if len(asked) == 1:
+                    at.endpoint.respond(event.transaction, 407, stale)
+                return len(asked) == 1
+
+            other.on_request = ask_once
+            talk.request("REFER", headers={"Refer-To": ["<sip:8002@acme.example>"]})
+            await here.pass_time(2)
+            assert (talk.is_over, last.calls[0].is_over) == (True, False)
+            assert [one.method for one in other.requests] == ["INVITE", "INVITE", "INVITE"]
+            last.calls[0].hang_up()
+            await here.pass_time(2)
             assert other.is_over
             await here.pass_time(60)
             assert here.leftovers() == {}

@@ -6,7 +6,7 @@ import pytest
 
 from sipcore.config import parse_config
 from sipcore.control import ControlFault
-from sipcore.message.message import Request
+from sipcore.message.message import Headers, Request
 from sipcore.message.notify import Counts
 from sipcore.policy.book import Book, Rows
 from sipcore.views import Views
@@ -533,6 +533,27 @@ def test_a_target_that_is_gone_is_not_found_any_more(tmp_path: Path) -> None:
             await here.pass_time(1)
             assert lamp.state == "terminated;reason=noresource"
             await _is_left_alone(here)
+
+    simulate(main())
+
+
+def test_the_lamp_of_who_is_reached_by_a_forward_is_lit(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            lamp = await _lamp(here)
+            await here.desk_phone()
+            soft = await here.desk_phone("8003", "laptop-8003")
+            sent_on: Headers = {"Contact": ["<sip:8001@acme.example>"]}
+            soft.on_invite = lambda talk: soft.refuse(talk, 302, sent_on)
+            workshop = lamp.phone
+            assert (await workshop.register()).status == 200
+            talk = workshop.call("8003")
+            await talk.answered.wait()
+            await here.pass_time(2)
+            assert lamp.shown() == [("confirmed", "recipient", "sip:8002@acme.example")]
+            talk.hang_up()
+            await here.pass_time(2)
+            assert lamp.states()[-1] == ["terminated"]
 
     simulate(main())
 

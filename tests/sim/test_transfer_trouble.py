@@ -1,0 +1,109 @@
+"""Transfers in which something fails or comes at an odd time: who stays loses nothing by it."""
+
+from pathlib import Path
+
+from sipcore.call.bridge import Call
+from sipcore.dialog.events import Within
+from sipcore.message.message import Headers
+from tests.sim.loop import simulate
+from tests.sim.phone import Talk, sdp
+from tests.sim.talking import check_all_is_over, talking
+from tests.sim.test_corners import RefusingJournal
+from tests.sim.test_transfer import FOUR, answer, refer, reports, third
+from tests.sim.world import world
+
+
+def test_an_update_while_the_transferor_has_left_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller, talk, _, other = await talking(here)
+            last = await third(here)
+            last.on_invite = last.ring
+            refer(other, "8004")
+            await last.rang.wait()
+            await here.pass_time(0.5)
+            other.hang_up()
+            await here.pass_time(0.5)
+            talk.request("UPDATE", sdp(caller.place, version=3, payload="8"))
+            await here.pass_time(1)
+            assert talk.replies[-1] == ("UPDATE", 491)
+            last.pick_up(last.calls[0])
+            await here.pass_time(2)
+            talk.request("INVITE", sdp(caller.place, version=4, payload="8"))
+            await here.pass_time(2)
+            assert talk.replies[-1] == ("INVITE", 200)
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_refresh_that_the_transferor_never_answered_holds_no_other_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller = await here.desk_phone()
+            callee = await here.desk_phone("8002", "workshop-8002")
+            last = await third(here)
+            refreshed = []
+
+            def accept(talk: Talk) -> None:
+                timer: Headers = {"Require": ["timer"], "Session-Expires": ["90;refresher=uac"]}
+                answer(talk, sdp(talk.phone.place), timer)
+
+            def heed(talk: Talk, event: Within) -> bool:
+                if event.request.method != "INVITE":
+                    return False
+                if talk.phone is callee:
+                    return True  # and never answers
+                refreshed.append(here.clock.monotonic())
+                talk.invite = event.transaction
+                accept(talk)
+                return True
+
+            callee.on_invite = last.on_invite = accept
+            talk = caller.call("8002")
+            await talk.answered.wait()
+            callee.calls[0].on_request = heed
+            await here.pass_time(45.5)  # half of it: we have asked anew
+            assert callee.calls[0].requests[-1].method == "INVITE"
+            refer(callee.calls[0], "8004")
+            await here.pass_time(0.02)
+            callee.calls[0].hang_up()
+            await here.pass_time(1)
+            last.calls[0].on_request = heed
+            await here.pass_time(200)
+            assert len(refreshed) >= 4
+            assert not talk.is_over
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_target_whose_answer_cannot_be_written_down_takes_nobodys_sound(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            _, talk, _, other = await talking(here)
+            last = await third(here)
+            last.on_invite = lambda new: answer(new, sdp(last.place, "sendonly"))
+
+            usual = here.node.desk.journal
+            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
+            refusing.start()
+            here.node.desk.journal = refusing
+            refer(other, "8004")
+            await here.pass_time(2)
+            here.node.desk.journal = usual
+            assert reports(other)[-1] == "503 Service Unavailable"
+            assert last.calls[0].is_over
+            assert not talk.is_over
+            (call,) = here.node.desk.calls.values()
+            assert isinstance(call, Call)
+            assert not call.media.is_held("b"), "as the one said who was let go"
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
