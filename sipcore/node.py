@@ -18,6 +18,7 @@ from sipcore.call.admission import STEP_S
 from sipcore.call.desk import Desk, Journal, Settings, Tools, callee_headers
 from sipcore.call.front import Front, drain, end_all
 from sipcore.call.gate import Gate
+from sipcore.call.leg import REPLACES
 from sipcore.call.mailboxes import Mailboxes
 from sipcore.call.packages import CONTACTS, MAILBOX, DialogInfo, MessageSummary, Presence, Reg
 from sipcore.call.recover import close_left_behind
@@ -131,7 +132,8 @@ class Node:
             silence_s=config.media.silence_s,
             refresh=rules,
             is_reliable=config.sip.reliable != "off",
-            told_callees=callee_headers(rules, config.sip.reliable),
+            told_carriers=callee_headers(rules, config.sip.reliable),
+            told_callees=callee_headers(rules, config.sip.reliable, REPLACES),
         )
         self._tasks: set[asyncio.Task[None]] = set()
         needs = Needs(self.endpoint, parts.metrics, parts.ids, parts.secret_of, self._start)

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from sipcore.call.inbox import Inbox
 from sipcore.call.lamp import Line, Watch
-from sipcore.call.leg import Item
+from sipcore.call.leg import REPLACES, Item
 from sipcore.call.trunks import Trunks
 from sipcore.cdr.entry import Entry
 from sipcore.clock import Clock
@@ -70,16 +70,20 @@ class Settings(Struct, frozen=True):
     silence_s: float = 60.0
     refresh: Rules = Rules()
     is_reliable: bool = True  # 18x are acknowledged where a peer can (RFC 3262)
-    told_callees: Headers = field(default_factory=lambda: callee_headers(Rules(), "supported"))
+    told_carriers: Headers = field(default_factory=lambda: callee_headers(Rules(), "supported"))
+    told_callees: Headers = field(
+        default_factory=lambda: callee_headers(Rules(), "supported", REPLACES)
+    )
 
 
-def callee_headers(rules: Rules, reliable: str) -> Headers:
+def callee_headers(rules: Rules, reliable: str, *more: str) -> Headers:
     """Return what every INVITE of ours says of 100rel ("off", "supported", "required") and timers.
 
+    `more` are further option tags that they understand of us.
     They are the same lists for all calls, and must not be changed.
     """
     tags = [] if reliable == "off" else [RELIABLE]
-    headers = {"Supported": [", ".join([*tags, TIMER])], **rules.ask()}
+    headers = {"Supported": [", ".join([*tags, TIMER, *more])], **rules.ask()}
     if reliable == "required":
         headers["Require"] = [RELIABLE]
     return headers

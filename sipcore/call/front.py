@@ -16,6 +16,7 @@ from sipcore.call.identity import asserted, number_in, privacy
 from sipcore.call.leg import ALLOW, SDP
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
+from sipcore.call.takeover import take_over
 from sipcore.call.watchers import Watchers
 from sipcore.call.wish import EXTENSIONS
 from sipcore.dialog.refresh import TAG as TIMER
@@ -39,7 +40,7 @@ BURST_S = 0.5  # how much of a second's rate may come at once
 
 UNDERSTOOD = {  # option tags that may be required, by method
     "REGISTER": EXTENSIONS,
-    "INVITE": frozenset((RELIABLE, TIMER, "precondition")),
+    "INVITE": frozenset((RELIABLE, TIMER, "precondition", "replaces")),
 }
 
 Start = Callable[[Coroutine[Any, Any, None]], object]
@@ -170,6 +171,11 @@ class Front:
         if dialled not in EMERGENCY and not self._takes(source, flow):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
+            return
+        if "Replaces" in request.headers:
+            refusal = take_over(desk, request, flow, source)
+            if refusal is not None:
+                desk.endpoint.reply_statelessly(request, flow, *refusal)
             return
         private, critical = privacy(request) if "Privacy" in request.headers else (False, False)
         attempt = Attempt(

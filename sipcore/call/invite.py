@@ -105,7 +105,7 @@ def with_user(uri: Uri, user: str) -> Uri:
 
 def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     """Build the INVITE for one way. `offer` is the SDP."""
-    ids, hop = call.desk.ids, way.hop
+    ids, hop, settings = call.desk.ids, way.hop, call.desk.settings
     name = f"{quote(permit.caller_name)} " if permit.caller_name else ""
     name = name if way.caller else '"Anonymous" '
     host = hop.sent_by.rpartition(":")[0]
@@ -121,7 +121,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
         "CSeq": ["1 INVITE"],
         "Contact": [hop.contact(scheme=called.scheme)],
         "Allow": [ALLOW],
-        **call.desk.settings.told_callees,
+        **(settings.told_carriers if isinstance(way.peer, Carrier) else settings.told_callees),
     }
     if way.route:
         headers["Route"] = list(way.route)

@@ -27,7 +27,7 @@ from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.signer import CHALLENGED, Signer
 from sipcore.message.uri import Uri
-from sipcore.policy.attempt import Source, Target
+from sipcore.policy.attempt import CarrierTarget, Source, Target
 
 if TYPE_CHECKING:
     from sipcore.call.deflect import Deflection
@@ -56,6 +56,7 @@ ALLOW = (
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER, SUBSCRIBE, PRACK, UPDATE"
 )
 SUPPORTED = "100rel, timer"
+REPLACES = "replaces"  # understood of phones and PBXs alone (RFC 3891)
 SDP = "application/sdp"
 MADE_ANEW = frozenset(("Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"))
 
@@ -229,7 +230,11 @@ class Leg:
     def accept(self, transaction: Transaction, body: bytes = b"") -> None:
         """Answer an INVITE or UPDATE with 200; BYE waits from now for an INVITE's ACK (15)."""
         headers = self._about_us(transaction.flow)
-        headers["Supported"] = [SUPPORTED]
+        party = self.party
+        is_carrier = isinstance(party, CarrierTarget) or (
+            isinstance(party, Source) and party.kind == "carrier"
+        )
+        headers["Supported"] = [SUPPORTED if is_carrier else f"{SUPPORTED}, {REPLACES}"]
         request = transaction.request
         if "Session-Expires" in request.headers or "Supported" in request.headers:
             headers |= self._timed(request)

@@ -12,6 +12,7 @@ from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
 from sipcore.call.leg import ALLOW, SDP, Deed, Item, Leg
 from sipcore.call.referral import refer
+from sipcore.call.report import Report
 from sipcore.call.transfer import Transfer
 from sipcore.call.upkeep import Upkeep
 from sipcore.cdr.entry import Moved
@@ -51,6 +52,7 @@ class Talk:
         self._doubted: Leg | None = None
         self._ask_at: float | None = None  # when the doubted leg is asked
         self._transfer: Transfer | None = None
+        self.is_over = False
         self.spared: Leg | None = None  # of another call's transfer: it may hang up
 
     async def run(self) -> Ending:
@@ -63,6 +65,7 @@ class Talk:
                 if end is not None:
                     return end
         finally:
+            self.is_over = True
             self._exchange.abort()
             self._upkeep.close()
             if self._transfer is not None:
@@ -81,6 +84,10 @@ class Talk:
     def has_transfer(self) -> bool:
         """True while one of the two is being transferred."""
         return self._transfer is not None and not self._transfer.is_over
+
+    def begin(self, transfer: Transfer) -> None:
+        """Take note of a transfer that did not come by a REFER."""
+        self._transfer = transfer
 
     def _next_at(self) -> float | None:
         """Return when `_act` is to be called, if nothing comes before."""
@@ -181,7 +188,8 @@ class Talk:
     def _refer(self, leg: Leg, event: Within) -> None:
         status = 491
         if not self.has_transfer and self.spared is None:
-            transfer = Transfer(self._call, leg, event.request, lambda: self.is_free)
+            report = Report(leg, event.request)
+            transfer = Transfer(self._call, leg, report, lambda: self.is_free)
             status = refer(transfer, event.request)
             if status == 202:
                 self._transfer = transfer

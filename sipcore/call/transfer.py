@@ -8,7 +8,7 @@ is on hold no more. No REFER ever leaves by another leg.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sipcore.call import part
 from sipcore.call.ending import Ending, failed, hung_up
@@ -21,13 +21,12 @@ from sipcore.call.onward import Onward
 from sipcore.call.part import Part
 from sipcore.call.party import party_of, remaining_of
 from sipcore.call.renewal import Renewal
-from sipcore.call.report import Report
 from sipcore.cdr.entry import Answered
 from sipcore.cdr.journal import JournalError
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.offer import Author
-from sipcore.message.message import Request, Response
+from sipcore.message.message import Response
 from sipcore.policy.attempt import Attempt
 from sipcore.policy.concurrency import Slot, trunk_key
 
@@ -41,6 +40,14 @@ GLARE_S = (2.1, 4.0)  # RFC 3261 14.1: we own the Call-ID, or may as well
 _log = logger(__name__)
 
 
+class Listener(Protocol):
+    """What the transferor is told: how far it has come, and that it may go."""
+
+    def say(self, status: int) -> None: ...
+
+    def conclude(self) -> None: ...
+
+
 class Transfer:
     """One REFER and what comes of it, until it fails or whoever stays has the newcomer's media.
 
@@ -48,7 +55,7 @@ class Transfer:
     """
 
     def __init__(
-        self, call: "Call", leg: Leg, request: Request, is_free: Callable[[], bool]
+        self, call: "Call", leg: Leg, report: Listener, is_free: Callable[[], bool]
     ) -> None:
         self.call = call
         self.leg = leg  # the transferor's
@@ -58,7 +65,7 @@ class Transfer:
         self.source = party_of(call.book, leg)
         self.is_over = True
         self.is_done = False  # whoever was called has taken the transferor's place
-        self.report = Report(leg, request)
+        self.report = report
         self._onward: Onward | None = None
         self.on_stop: Callable[[], None] | None = None  # gives another call back what it lent
         self.offered: tuple[Author, bytes] | None = None  # to the newcomer, and by whom
