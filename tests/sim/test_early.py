@@ -163,7 +163,7 @@ def test_a_node_without_100rel_refuses_who_requires_it(tmp_path: Path) -> None:
             b = caller.begin("8002", habits(reliable=True))
             await callee.rang.wait()
             heard = [one for one in _received(here, callee) if isinstance(one, Request)][-1]
-            assert heard.headers["Supported"] == ["timer"]
+            assert heard.headers["Supported"] == ["timer, replaces"]
             b.hang_up()
             await check_all_is_over(here)
 
