@@ -37,7 +37,7 @@ LEFT_ALONE = {
     "Subscription-State", "Supported", "Retry-After", "Date", "Timestamp", "MIME-Version",
 }  # fmt: skip
 PASSED = {name for names in CARRIED.values() for name in names}
-ADDRESS = '"leak" <sip:leak@leak.internal;leak=1>'
+ADDRESS = '"leak" <sip:02100009999@leak.internal;leak=1>'  # a number may be shown, no more
 
 known = st.sampled_from(sorted(set(NAMES) - LEFT_ALONE - PASSED))
 unknown = st.from_regex(r"X-[A-Za-z][A-Za-z0-9-]{0,12}", fullmatch=True)
@@ -136,7 +136,10 @@ def of_the_other(packet: Packet, pair: int, net: LoudNet) -> set[bytes]:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.integers(0, len(PAIRS) - 1), fields, final, acts)
 def test_only_fields_of_the_table_leave_and_nothing_names_the_other_side(
