@@ -108,6 +108,7 @@ async def test_phones_over_tls_and_wss_call_one_another(
     finally:
         desk.close()
         workshop.close()
+        await workshop.browser.end()
 
 
 async def test_a_browser_calls_and_is_called_over_ws(node: Node, places: Places) -> None:
@@ -120,5 +121,6 @@ async def test_a_browser_calls_and_is_called_over_ws(node: Node, places: Places)
             cdrs = await asyncio.to_thread(node.wait_for_cdrs, 2)
             assert [one["sip_status"] for one in cdrs] == [200, 200]
     finally:
-        desk.close()
-        workshop.close()
+        for phone in (desk, workshop):
+            phone.close()
+            await phone.browser.end()

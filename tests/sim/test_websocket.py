@@ -40,6 +40,11 @@ class Browser:
     def close(self) -> None:
         self._task.cancel()
 
+    async def end(self) -> None:
+        """Close, and wait until the connection is over."""
+        self.close()
+        await asyncio.wait([self._task])
+
     async def _live(self, uri: str) -> None:
         asking = connect(uri, subprotocols=[SIP], proxy=None, ssl=self._context)
         async with asking as here:
