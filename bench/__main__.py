@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import calls, held, media, overload, parse, register, reload, rtpengine, sippy
+from bench import calls, contacts, held, media, overload, parse, register, reload, rtpengine, sippy
 from bench.measure import Wishes, say
 from bench.node import NodeFault
 from bench.plot import FORMATS, draw
@@ -26,8 +26,9 @@ from bench.report import (
 )
 
 LOADED = {"register": register.run, "calls": calls.run, "held": held.run,
-          "media": media.run, "overload": overload.run, "reload": reload.run}  # fmt: skip
-WITH_SIPP = {"register", "calls", "held", "overload"}
+          "media": media.run, "overload": overload.run, "reload": reload.run,
+          "contacts": contacts.run}  # fmt: skip
+WITH_SIPP = {"register", "calls", "contacts", "held", "overload"}
 NAMES = ("parse", *LOADED)
 
 

@@ -234,6 +234,7 @@ async def bridge(call: Call) -> None:
         try:
             _write(call, end, figures)
         finally:
+            call.talking = None  # each would hold the other until a collection
             desk.leave(call)
 
 

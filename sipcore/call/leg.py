@@ -268,7 +268,7 @@ class Leg:
     def leave(self) -> None:
         """Be over: from now on the leg cleans up by itself, and the call is let go."""
         self.is_over = True
-        self._notify = _nobody
+        self.owner, self._notify = None, _nobody
 
     def close(self) -> None:
         """The peer has ended the dialog."""

@@ -6,6 +6,7 @@ that is, is pool's to choose; when it dies, the session opens the same ports at 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -30,6 +31,8 @@ MOVE_AGAIN_S = 0.02  # the kernel takes a moment to close a dead worker's socket
 
 _log = logger(__name__)
 
+_Numbers = dict[tuple[Side, int], int]  # of the streams of a call
+
 
 class LegStatistics(Struct, frozen=True):
     """One side's figures for the CDR: what came from it. `mos` is None before a packet came."""
@@ -49,9 +52,9 @@ class MediaSession:
         self._pool = pool
         self._call = call_id
         self._worker: Worker | None = None
-        self._streams: dict[tuple[Side, int], int] = {}  # stream: its number in the call
+        self._streams: _Numbers = {}
         self._ports: list[int] = []  # by stream number
-        self._agreement = Agreement(pool.author, self._port)
+        self._agreement = Agreement(pool.author, partial(_port, self._streams, self._ports))
         self._recording: tuple[str, float] | None = None  # its name, when it began
         self._is_carried = False  # the worker had the call when it was closed
         self._is_behind = False  # something was said while the worker could not be told
@@ -157,7 +160,7 @@ class MediaSession:
         Its answer, by way of `answer`, is the offer for the other side. Raises MediaError.
         """
         await self._ensure([0])
-        return self._agreement.propose(side, self._port(side, 0))
+        return self._agreement.propose(side, _port(self._streams, self._ports, side, 0))
 
     def renew(self, side: Side, author: Author | None = None) -> tuple[bytes, Author]:
         """Return what `side` said last as an offer for somebody new in the other one's place.
@@ -397,11 +400,6 @@ class MediaSession:
             self._pool.put_back(ports, reply.taken)
         return not reply.taken
 
-    def _port(self, side: Side, media: int) -> int:
-        """Return our RTP port for an m-line, 0 where it has no stream."""
-        number = self._streams.get((side, media))
-        return 0 if number is None else self._ports[number]
-
     def _descriptions(self) -> tuple[control.Description, ...]:
         """Describe every stream whose side has spoken."""
         return tuple(
@@ -414,11 +412,20 @@ class MediaSession:
         """Give the ports back, once; return the worker that still has to be told."""
         self._pool.forget(self._call)
         self._pool.give_back(self._ports)
-        self._ports = []
+        self._ports.clear()
         if self._moving is not None:
             self._moving.cancel()
         worker, self._worker = self._worker, None
         return worker
+
+
+def _port(streams: _Numbers, ports: list[int], side: Side, media: int) -> int:
+    """Return our RTP port for an m-line, 0 where it has no stream.
+
+    No method: what has it would keep its session in a cycle, and memory until a collection.
+    """
+    number = streams.get((side, media))
+    return 0 if number is None else ports[number]
 
 
 def _statistics(state: StreamState, codec: str) -> LegStatistics:

@@ -44,7 +44,6 @@ class Peer:
         self.port = port
         self.rtp_port = rtp_port
         self._folder = folder
-        argv += ["-trace_msg", "-message_file", str(folder / "messages.log")]
         argv += ["-trace_err", "-error_file", str(folder / "errors.log")]
         with (folder / "screen.log").open("wb") as screen:
             self._process = subprocess.Popen(
@@ -117,8 +116,19 @@ def parse_trace(trace: str) -> Iterator[Seen]:
 class Sipp:
     """Starts the peers of a test, and ends them."""
 
-    def __init__(self, folder: Path, ports: Ports, node: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        node: tuple[str, int],
+        *,
+        limit_s: int = LIMIT_S,
+        is_traced: bool = True,
+    ) -> None:
+        """`limit_s`: how long each may last. `is_traced`: whether it keeps what it has seen."""
         require("sipp")
+        self._limit_s = limit_s
+        self._is_traced = is_traced
         self._folder = folder
         self._ports = ports
         self._node = node
@@ -145,11 +155,13 @@ class Sipp:
         argv = ["sipp", f"{host}:{towards or node_port}", "-sf", "scenario.xml"]
         argv += ["-i", HOST, "-p", str(port), "-mi", HOST, "-mp", str(media)]
         argv += ["-ci", HOST, "-cp", str(self._ports.take()), "-m", "1", "-nostdin", *options]
-        argv += ["-timeout", f"{LIMIT_S}s", "-timeout_error", "-skip_rlimit"]
+        argv += ["-timeout", f"{self._limit_s}s", "-timeout_error", "-skip_rlimit"]
         for name, value in values.items():
             argv += ["-key", name, str(value)]
         folder = self._folder / f"{len(self._peers)}-{scenario}"
         folder.mkdir()
+        if self._is_traced:
+            argv += ["-trace_msg", "-message_file", str(folder / "messages.log")]
         text = (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
         for name in ("status", "reason"):  # SIPp takes no key there
             text = text.replace(f"[{name}]", str(values.get(name, "")))

@@ -1,7 +1,7 @@
 """Waiting for the world outside: the one place of these tests that sleeps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 Found = TypeVar("Found")
@@ -24,3 +24,13 @@ def stays(what: str, look: Callable[[], object], for_s: float) -> None:
     while time.monotonic() < deadline:
         assert look(), f"it did not stay so for {for_s:g} s: {what}"
         time.sleep(LOOK_S)
+
+
+def at_intervals(every_s: float, for_s: float) -> Iterator[float]:
+    """Yield the time since the start again and again, in step, for some time."""
+    began = time.monotonic()
+    due = 0.0
+    while due < for_s:
+        time.sleep(max(0.0, began + due - time.monotonic()))
+        yield time.monotonic() - began
+        due += every_s
