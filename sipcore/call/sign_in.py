@@ -32,6 +32,8 @@ MOST_HOMES = 20_000
 
 IsHome = Callable[[Identity, str], bool]
 
+SHOWN_DIGITS = 7  # extensions have fewer: caller_id.py
+
 
 class Unproven(Struct, frozen=True):
     """No valid credentials. `headers` carry the challenges; `is_wrong`: a password was wrong."""
@@ -97,6 +99,8 @@ class SignIn:
         address = request.to if request.method == "REGISTER" else request.from_
         user = address.uri.user or ""
         identity = book.identity(user, domain)
+        if identity is None and request.method != "REGISTER" and _is_number_shown(user):
+            return Unproven(self._challenges(self._algorithms, source))
         if identity is None and self.guard is not None:
             self.guard.name_unknown(source, user, self._clock.monotonic())
         return Unproven(self._challenges(self._offered(book, identity, user), source))
@@ -174,6 +178,12 @@ class SignIn:
                 challenge(algorithm, self._realm, nonce, is_stale=is_stale) for algorithm in offered
             ]
         }
+
+
+def _is_number_shown(user: str) -> bool:
+    """Tell a number that a phone or PBX shows as its caller's: it names nobody who signs in, and
+    old devices must be asked as all are."""
+    return len(user) >= SHOWN_DIGITS or not user.isdigit()
 
 
 def _name(identity: Identity | None, username: str, domain: str) -> str:

@@ -113,6 +113,19 @@ def test_an_order_of_algorithms_tells_not_who_is_there(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_who_shows_a_number_is_asked_as_all_are(tmp_path: Path) -> None:
+    """Old phones know MD5 alone, and a PBX shows one number of many: none is a name to be tried."""
+
+    async def main() -> None:
+        async with world(tmp_path, provisioning=OWN_DIGEST) as here:
+            for number in range(2 * MOST_NAMES):
+                data = _raw("INVITE", f"021364135{number:02}")
+                (answer,) = _ask_raw(here, data, "198.18.0.1")
+                assert re.findall(rb"algorithm=([A-Z0-9-]+)", answer) == [b"MD5"]
+
+    simulate(main())
+
+
 async def _guess(attacker: Phone, how_often: int) -> list[int]:
     return [(await attacker.register()).status for _ in range(how_often)]
 
