@@ -4,8 +4,9 @@ Made by store/snapshot.py, swapped whole when something changes. Holds digest ha
 knows numbers, accounts and peers, not SIP.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from sys import intern
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -50,7 +51,7 @@ class Account(Struct, frozen=True, gc=False):
         return self.numbers[0] if self.numbers else None
 
 
-class Extension(Struct, frozen=True, gc=False):
+class Extension(Struct, frozen=True, gc=False, array_like=True):
     """An internal number of a customer. `digest` empty: the node's order of algorithms."""
 
     customer: str
@@ -132,51 +133,51 @@ class Carrier(Struct, frozen=True, gc=False):
     tls_names: tuple[str, ...] = ()
 
 
-class Ha1s(Struct, frozen=True, gc=False):
-    """Hashes of user:realm:password; `_domain`: of user@domain:realm:password (RFC 7616 3.4.2)."""
+_HA1S = {  # algorithm, whether of the long user name
+    ("MD5", False): slice(16),
+    ("MD5", True): slice(16, 32),
+    ("SHA-256", False): slice(32, 64),
+    ("SHA-256", True): slice(64, 96),
+}
 
-    md5: str
-    md5_domain: str
-    sha256: str
-    sha256_domain: str
 
+class Identity(Struct, frozen=True, gc=False, array_like=True):
+    """Who a digest user name stands for. `id`: the extension's number or the trunk's id.
 
-class Identity(Struct, frozen=True, gc=False):
-    """Who a digest user name stands for. `id`: the extension's number or the trunk's id."""
+    `ha1s`: hashes of user:realm:password and user@domain:realm:password (RFC 7616 3.4.2), two
+    MD5s, then two SHA-256s, one behind the other: 96 bytes.
+    """
 
     customer: str
     kind: Literal["extension", "trunk"]
     id: str
     account: str
     user: str
-    ha1s: Ha1s
+    ha1s: bytes
     digest: tuple[str, ...] = ()
 
     def ha1(self, algorithm: str, user: str) -> str | None:
         """Return the hash for a challenge's algorithm and the user name as it was sent."""
-        is_long = "@" in user
-        if algorithm == "MD5":
-            return self.ha1s.md5_domain if is_long else self.ha1s.md5
-        if algorithm == "SHA-256":
-            return self.ha1s.sha256_domain if is_long else self.ha1s.sha256
-        return None
+        place = _HA1S.get((algorithm, "@" in user))
+        return None if place is None else self.ha1s[place].hex()
 
 
 Peer = Carrier | Trunk
 
 
 class Rows(Struct, frozen=True, kw_only=True):
-    """What a Book is made of. Every id that a row names must be there."""
+    """What a Book is made of. Every id that a row names must be there. The large tables may be
+    read once only, while they are fetched."""
 
     home: Home = Home()
     hotline: str = "10088"
     customers: Sequence[Customer] = ()
     accounts: Sequence[Account] = ()
-    extensions: Sequence[Extension] = ()
+    extensions: Iterable[Extension] = ()
     numbers: Sequence[DisplayNumber] = ()
     trunks: Sequence[Trunk] = ()
     carriers: Sequence[Carrier] = ()
-    identities: Sequence[Identity] = ()
+    identities: Iterable[Identity] = ()
     peers: Sequence[tuple[PeerAddress, Peer]] = ()
     destinations: PrefixTable[str] = PrefixTable({})
 
@@ -191,15 +192,16 @@ class Shelves(Struct, frozen=True):
     digests: list[tuple[str, ...]]
 
 
-def shelve(extensions: Sequence[Extension], identities: Sequence[Identity]) -> Shelves:
+def shelve(extensions: Iterable[Extension], identities: Iterable[Identity]) -> Shelves:
     """Put rows on shelves."""
     shelves = Shelves(Shelf(Extension), Shelf(Identity), {}, [])
     for extension in extensions:
         shelves.extensions.put(extension.customer, extension.number, extension)
     for identity in identities:
         shelves.users.put(identity.customer, identity.user, identity)
-        is_first = identity.user not in shelves.unique_users
-        shelves.unique_users[identity.user] = identity.customer if is_first else None
+        user = intern(identity.user)
+        is_first = user not in shelves.unique_users
+        shelves.unique_users[user] = intern(identity.customer) if is_first else None
         if identity.digest:
             shelves.digests.append(identity.digest)
     return shelves

@@ -17,7 +17,6 @@ from msgspec import Struct
 from sipcore.clock import SystemClock
 from sipcore.errors import BadConfig
 from sipcore.store.database import StoreFault
-from sipcore.store.handover import pack
 from sipcore.store.importer import Report
 from sipcore.store.rows import Site
 from sipcore.store.sqlite import Store
@@ -88,7 +87,7 @@ def _serve(task: _Task, fd: int) -> _Outcome:
     try:
         report = store.import_provisioning(task.text)
         began = _now()
-        data = pack(store.load_book_rows())
+        data = store.pack_book()
         build_s = _now() - began
     except BadConfig as bad:
         return _Outcome(faults=bad.faults)

@@ -4,7 +4,7 @@ are each taken over in a few milliseconds. The tariff is on both sides and is no
 from collections.abc import Generator, Iterator
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from sipcore.numbering import Home
 from sipcore.policy.book import (
@@ -75,7 +75,7 @@ def pack(rows: BookRows) -> bytes:
 def unpack(data: memoryview, tariff: Tariff) -> Generator[None, None, Book]:
     """Make the Book; yields after each part, so that others get their turn.
 
-    Rows refer to `data`, which must not change. Raises MsgspecError for what pack() did not write.
+    Raises MsgspecError for what pack() did not write.
     """
     parts = _cut(data)
     head = msgspec.msgpack.decode(next(parts), type=_Head)
@@ -118,8 +118,7 @@ def _cut(data: memoryview) -> Iterator[memoryview]:
 
 def _parts(shelves: Shelves) -> Iterator[_Part]:
     """Cut the tables where one customer ends and the next begins, after PART_ROWS or more."""
-    extensions = _by_customer(shelves.extensions)
-    users = _by_customer(shelves.users)
+    extensions, users = shelves.extensions.packed, shelves.users.packed
     part, count = _Part({}, {}, {}), 0
     for customer in extensions.keys() | users.keys():
         for packed, found in ((part.extensions, extensions), (part.users, users)):
@@ -132,10 +131,3 @@ def _parts(shelves: Shelves) -> Iterator[_Part]:
     unique = list(shelves.unique_users.items())
     for at in range(0, len(unique), PART_ROWS):
         yield _Part({}, {}, dict(unique[at : at + PART_ROWS]))
-
-
-def _by_customer(shelf: Shelf[Extension] | Shelf[Identity]) -> Packed:
-    found: Packed = {}
-    for customer, key in shelf:
-        found.setdefault(customer, {})[key] = Raw(_ENCODER.encode(shelf.find(customer, key)))
-    return found

@@ -11,13 +11,22 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from sipcore.errors import CannotStart
 from sipcore.ids import Ids
-from sipcore.policy.book import Ha1s
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12  # AES-GCM, NIST SP 800-38D 8.2.2: random 96 bits
+
+
+class Ha1s(Struct, frozen=True):
+    """Hashes of user:realm:password; `_domain`: of user@domain:realm:password (RFC 7616 3.4.2)."""
+
+    md5: str
+    md5_domain: str
+    sha256: str
+    sha256_domain: str
 
 
 def ha1s(user: str, domain: str, realm: str, password: str) -> Ha1s:

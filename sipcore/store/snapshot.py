@@ -1,5 +1,8 @@
 """From stored rows to the Book that calls are decided on: plans become totals."""
 
+import sqlite3
+from collections.abc import Iterator
+
 from sipcore.log import logger
 from sipcore.policy.book import (
     Account,
@@ -7,7 +10,6 @@ from sipcore.policy.book import (
     Customer,
     DisplayNumber,
     Extension,
-    Ha1s,
     Identity,
     Login,
     Peer,
@@ -18,13 +20,23 @@ from sipcore.policy.book import Rows as BookRows
 from sipcore.policy.peers import PeerAddress
 from sipcore.rating.tariff import Tariff, Totals
 from sipcore.store.merge import entries_of
-from sipcore.store.rows import CarrierRow, CredentialRow, LoginRow, Rows, Site, TrunkRow
+from sipcore.store.rows import CarrierRow, ExtensionRow, LoginRow, Rows, Site, TrunkRow
+from sipcore.store.tables import (
+    count_void_credentials,
+    read_credentials,
+    read_extensions,
+    read_small_rows,
+)
 
 _log = logger(__name__)
 
 
-def book_rows(rows: Rows, site: Site, tariff: Tariff) -> BookRows:
-    """Return what the snapshot of what is stored is made of."""
+def book_rows(connection: sqlite3.Connection, site: Site, tariff: Tariff) -> BookRows:
+    """Return what the snapshot of what is stored is made of. Extensions and identities are read
+    as they are asked for, in the same transaction."""
+    rows = read_small_rows(connection)
+    if void := count_void_credentials(connection, site.realm):
+        _log.error("passwords-void count=%d realm=%s: import them again", void, site.realm)
     carriers = {row.id: _carrier(row) for row in rows.carriers.values()}
     trunks = {row.id: _trunk(row) for row in rows.trunks.values()}
     peers: list[tuple[PeerAddress, Peer]] = [
@@ -40,28 +52,29 @@ def book_rows(rows: Rows, site: Site, tariff: Tariff) -> BookRows:
             for row in rows.customers.values()
         ],
         accounts=_accounts(rows, tariff),
-        extensions=[
-            Extension(
-                row.customer,
-                row.number,
-                row.account,
-                row.name,
-                row.display_number,
-                row.device,
-                row.record,
-                row.digest,
-            )
-            for row in rows.extensions.values()
-        ],
+        extensions=map(_extension, read_extensions(connection)),
         numbers=[
             DisplayNumber(row.number, row.customer, row.account, _leads_to(row.to))
             for row in rows.numbers.values()
         ],
         trunks=list(trunks.values()),
         carriers=list(carriers.values()),
-        identities=_identities(rows, site.realm),
+        identities=_identities(connection, site.realm, rows.trunks),
         peers=peers,
         destinations=tariff.destinations,
+    )
+
+
+def _extension(row: ExtensionRow) -> Extension:
+    return Extension(
+        row.customer,
+        row.number,
+        row.account,
+        row.name,
+        row.display_number,
+        row.device,
+        row.record,
+        row.digest,
     )
 
 
@@ -137,19 +150,12 @@ def _leads_to(to: str) -> tuple[str, str]:
     return ("hotline", "") if to == "hotline" else ("extension", to)
 
 
-def _identities(rows: Rows, realm: str) -> list[Identity]:
-    """Return who may sign in. A hash made for another realm is worth nothing."""
-    found = [_identity(rows, row) for row in rows.credentials.values() if row.realm == realm]
-    if void := len(rows.credentials) - len(found):
-        _log.error("passwords-void count=%d realm=%s: import them again", void, realm)
-    return found
-
-
-def _identity(rows: Rows, row: CredentialRow) -> Identity:
-    hashes = Ha1s(row.md5, row.md5_domain, row.sha256, row.sha256_domain)
-    if row.kind == "extension":
-        extension = rows.extensions[row.customer, row.id]
-        account, digest = extension.account, extension.digest
-    else:
-        account, digest = rows.trunks[row.id].account, ()
-    return Identity(row.customer, row.kind, row.id, account, row.user, hashes, digest)
+def _identities(
+    connection: sqlite3.Connection, realm: str, trunks: dict[str, TrunkRow]
+) -> Iterator[Identity]:
+    """Yield who may sign in. A hash made for another realm is worth nothing."""
+    for row, extension in read_credentials(connection, realm):
+        account = trunks[row.id].account if extension is None else extension.account
+        digest = () if extension is None else extension.digest
+        hashes = bytes.fromhex(row.md5 + row.md5_domain + row.sha256 + row.sha256_domain)
+        yield Identity(row.customer, row.kind, row.id, account, row.user, hashes, digest)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from sipcore.errors import CannotStart
 from sipcore.policy.book import Book
-from sipcore.policy.book import Rows as BookRows
 from sipcore.rating.tariff import Tariff, embedded_catalogue
 from sipcore.store.bindings import (
     FLUSH_S,
@@ -17,6 +16,7 @@ from sipcore.store.bindings import (
 )
 from sipcore.store.check import check_provisioning, read_provisioning
 from sipcore.store.database import Database
+from sipcore.store.handover import pack
 from sipcore.store.importer import Importer, Report
 from sipcore.store.rows import Site
 from sipcore.store.secrets import Secrets
@@ -71,13 +71,13 @@ class Store:
 
     def load_book(self) -> Book:
         """Return a snapshot of what is provisioned. Raises StoreFault."""
-        return Book(self.load_book_rows())
-
-    def load_book_rows(self) -> BookRows:
-        """Return what that snapshot is made of. Raises StoreFault."""
         with self._database.read() as connection:
-            rows = read_rows(connection)
-        return book_rows(rows, self.site, self.tariff)
+            return Book(book_rows(connection, self.site, self.tariff))
+
+    def pack_book(self) -> bytes:
+        """Return that snapshot for another process (handover.unpack). Raises StoreFault."""
+        with self._database.read() as connection:
+            return pack(book_rows(connection, self.site, self.tariff))
 
     def open_secret(self, secret: str, belongs_to: str) -> str | None:
         """Return what a carrier or trunk wants to be shown; None: sealed by another node's key."""

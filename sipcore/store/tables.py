@@ -1,12 +1,13 @@
 """The provisioning tables read into rows and rows written into tables. Plain SQL, no judgement."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sipcore.policy.peers import parse_peer_address
 from sipcore.store.draft import Row
@@ -23,33 +24,68 @@ from sipcore.store.rows import (
 
 Body = TypeVar("Body", bound=Struct)
 _ENCODER = msgspec.json.Encoder()
+_CREDENTIAL = "credential.customer, user, kind, id, realm, md5, md5_domain, sha256, sha256_domain"
 # In this order: what is referred to is written first.
 KINDS = ("carrier", "customer", "account", "number", "extension", "trunk")
 
 
 def read_rows(connection: sqlite3.Connection) -> Rows:
     """Read everything provisioned."""
+    return replace(
+        read_small_rows(connection),
+        extensions={
+            (one.customer, one.number): one
+            for one in _bodies(connection, "extension", ExtensionRow)
+        },
+        credentials={
+            (one.customer, one.user): one
+            for one in (
+                CredentialRow(*columns)
+                for columns in connection.execute(f"SELECT {_CREDENTIAL} FROM credential")
+            )
+        },
+    )
+
+
+def read_small_rows(connection: sqlite3.Connection) -> Rows:
+    """Read everything but extensions and credentials."""
     return Rows(
         carriers={one.id: one for one in _bodies(connection, "carrier", CarrierRow)},
         customers={one.id: one for one in _bodies(connection, "customer", CustomerRow)},
         accounts={one.id: one for one in _bodies(connection, "account", AccountRow)},
         numbers={one.number: one for one in _bodies(connection, "number", NumberRow)},
-        extensions={
-            (one.customer, one.number): one
-            for one in _bodies(connection, "extension", ExtensionRow)
-        },
+        extensions={},
         trunks={one.id: one for one in _bodies(connection, "trunk", TrunkRow)},
-        credentials={
-            (one.customer, one.user): one
-            for one in (
-                CredentialRow(*columns)
-                for columns in connection.execute(
-                    "SELECT customer, user, kind, id, realm, md5, md5_domain, sha256, sha256_domain"
-                    " FROM credential"
-                )
-            )
-        },
+        credentials={},
     )
+
+
+def read_extensions(connection: sqlite3.Connection) -> Iterator[ExtensionRow]:
+    """Read extensions one by one: all at once would leave the process as large as they are."""
+    decode = msgspec.json.Decoder(ExtensionRow).decode
+    for (body,) in connection.execute("SELECT body FROM extension"):
+        yield decode(body)
+
+
+def read_credentials(
+    connection: sqlite3.Connection, realm: str
+) -> Iterator[tuple[CredentialRow, ExtensionRow | None]]:
+    """Read the credentials under a realm one by one, each with its extension, if it is one's."""
+    decode = msgspec.json.Decoder(ExtensionRow).decode
+    for *columns, body in connection.execute(
+        f"SELECT {_CREDENTIAL}, (SELECT body FROM extension WHERE kind = 'extension'"
+        " AND extension.customer = credential.customer AND number = credential.id)"
+        " FROM credential WHERE realm = ?",
+        (realm,),
+    ):
+        yield CredentialRow(*columns), None if body is None else decode(body)
+
+
+def count_void_credentials(connection: sqlite3.Connection, realm: str) -> int:
+    """Return how many credentials are under other realms, where they are worth nothing."""
+    found = connection.execute("SELECT count(*) FROM credential WHERE realm != ?", (realm,))
+    (count,) = found.fetchone()
+    return int(count)
 
 
 def _bodies(connection: sqlite3.Connection, table: str, kind: type[Body]) -> list[Body]:

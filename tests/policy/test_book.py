@@ -39,17 +39,18 @@ def test_a_digest_user_is_found(
 
 
 def test_three_customers_with_the_same_user_stay_ambiguous() -> None:
-    book = town(identities=[*ROWS.identities, ROWS.identities[0]])
+    known = list(ROWS.identities)
+    book = town(identities=[*known, known[0]])
     assert book.identity("8001", None) is None
 
 
 @pytest.mark.parametrize(
     ("algorithm", "user", "ha1"),
     [
-        ("MD5", "8001", "m"),
-        ("MD5", "8001@acme.example", "md"),
-        ("SHA-256", "8001", "s"),
-        ("SHA-256", "8001@acme.example", "sd"),
+        ("MD5", "8001", bytes(range(16)).hex()),
+        ("MD5", "8001@acme.example", bytes(range(16, 32)).hex()),
+        ("SHA-256", "8001", bytes(range(32, 64)).hex()),
+        ("SHA-256", "8001@acme.example", bytes(range(64, 96)).hex()),
         ("SHA-512-256", "8001", None),
     ],
 )

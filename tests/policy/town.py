@@ -11,14 +11,13 @@ from sipcore.policy.book import (
     Customer,
     DisplayNumber,
     Extension,
-    Ha1s,
     Identity,
     Rows,
     Trunk,
 )
 from sipcore.policy.peers import parse_peer_address
 
-HASHES = Ha1s("m", "md", "s", "sd")
+HASHES = bytes(range(96))
 CARRIER_A = Carrier("carrier-a", "sip:127.0.0.10:25080", 2, priority=1)
 CARRIER_B = Carrier("carrier-b", "sip:127.0.0.11:25081", 2, priority=2)
 PBX = Trunk("beta-pbx", "beta", "beta-1", 2, "sip:127.0.0.2:25090", "beta-pbx")

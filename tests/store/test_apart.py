@@ -10,7 +10,7 @@ from sipcore.policy.book import Book
 from sipcore.rating.tariff import embedded_catalogue
 from sipcore.store.apart import import_apart
 from sipcore.store.database import StoreFault
-from sipcore.store.handover import PART_ROWS, pack, unpack
+from sipcore.store.handover import PART_ROWS, unpack
 from sipcore.store.rows import Site
 from sipcore.store.sqlite import Store
 from tests.store.files import DEMO, large, replaced
@@ -62,7 +62,7 @@ def test_a_large_book_comes_over_in_parts(tmp_path: Path) -> None:
     count = 2 * PART_ROWS
     store = Store.open(tmp_path)
     store.import_provisioning(large(count))
-    data = pack(store.load_book_rows())
+    data = store.pack_book()
     steps = sum(1 for _ in unpack(memoryview(data), TARIFF))
     assert steps >= 3
     looks_the_same(store.load_book(), handed_over(data))
