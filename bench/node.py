@@ -39,6 +39,7 @@ drain_s = 2
 messages_per_s = 1000000
 known_messages_per_s = 1000000
 invites_per_s = 100000
+registers_per_s = 100000
 calls = 100000
 """
 

@@ -101,6 +101,7 @@ class Guard(Struct, frozen=True, forbid_unknown_fields=True):
     messages_per_s: Count = 200
     known_messages_per_s: Count = 20_000
     invites_per_s: Count = 100
+    registers_per_s: Count = 500
     calls: Count = 1000
     nft: Literal["off", "auto"] = "off"
 

@@ -75,10 +75,20 @@ class Endpoint:
         """Take whole messages in their order. All are parsed first: done in a row, with warm
         caches, that costs half; acting on one must be over before the next is acted on."""
         if self.sift is not None:
-            batch = self.sift(batch)
+            batch = self._sift(batch, self.sift)
         for message, flow in [(self._read(data, flow), flow) for data, flow in batch]:
             if message is not None:
                 self._take(message, flow)
+
+    def _sift(self, batch: Batch, sift: Sift) -> Batch:
+        """Return what of a batch is to be read. What meets a bug is dropped, it alone."""
+        try:
+            return sift(batch)
+        except Exception:
+            if len(batch) == 1:
+                self._bug(f"a message from={batch[0][1]}")
+                return ()
+        return [item for one in batch for item in self._sift((one,), sift)]
 
     def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
         """Return a valid message; a broken one is refused here."""

@@ -47,6 +47,7 @@ from sipcore.transport.names import LookUp, nobody
 from sipcore.transport.networks import Insiders
 from sipcore.transport.resolve import Resolver
 from sipcore.transport.stream import StreamTransport
+from sipcore.transport.udp import UdpTransport
 from sipcore.transport.ways import Ways
 
 PROOF_S = 6.0  # what is older was written before, even if one time was missed
@@ -175,7 +176,11 @@ class Node:
     def _make_guard(self) -> Guard:
         mine = self.config.guard
         rates = Rates(
-            mine.messages_per_s, mine.known_messages_per_s, mine.invites_per_s, mine.calls
+            mine.messages_per_s,
+            mine.known_messages_per_s,
+            mine.invites_per_s,
+            mine.calls,
+            mine.registers_per_s,
         )
         return Guard(self._is_known, rates)
 
@@ -211,8 +216,13 @@ class Node:
 
     def listen(self, transport: Transport, advertise: str | None = None) -> None:
         """Take a transport in; its messages are the endpoint's from now."""
+        guard, time = self.guard, self._loop.time
         if isinstance(transport, StreamTransport):
-            transport.is_banned = lambda source: self.guard.is_banned(source, self._loop.time())
+            transport.is_known = self._is_known
+            transport.is_banned = lambda source: guard.is_banned(source, time())
+            transport.admits = lambda source, cost: guard.takes(source, time(), cost, is_real=True)
+        elif isinstance(transport, UdpTransport):
+            transport.admits = lambda source: guard.takes(source, time(), is_real=False)
         self.endpoint.add(transport, advertise)
 
     def change_addresses(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.stack import Stack
-from sipcore.endpoint import Endpoint
+from sipcore.endpoint import Batch, Endpoint
 from sipcore.errors import BadMessage
 from sipcore.ids import Ids
 from sipcore.message.flow import Flow
@@ -375,5 +375,24 @@ def test_mutilated_messages_never_raise_and_meet_no_bug(data: list[bytes]) -> No
         await asyncio.sleep(100)
         assert (shell.stack.count(), shell.stack.timer_count()) == (0, 0)
         assert shell.stack.dialogs == {}
+
+    simulate(main())
+
+
+def test_one_datagram_that_meets_a_bug_of_the_guard_does_not_take_its_batch_with_it() -> None:
+    async def main() -> None:
+        shell = Shell()
+
+        def sift(batch: Batch) -> Batch:
+            assert all(b"Call-ID: bad" not in data for data, _ in batch), "a bug"
+            return batch
+
+        shell.endpoint.sift = sift
+        heard_by: list[str] = []
+        shell.endpoint.on_arrival = lambda request, flow: heard_by.append(request.call_id)
+        batch = [(heard("OPTIONS", f"Call-ID: {name}"), UDP) for name in ("a", "bad", "b")]
+        shell.endpoint.receive_all(batch)
+        assert heard_by == ["a", "b"]
+        assert shell.bad("bug") == 1
 
     simulate(main())

@@ -31,7 +31,8 @@ from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
 from sipcore.policy.book import Book, Peer, Trunk
 from sipcore.policy.routing import EMERGENCY
-from sipcore.transport.guard import Guard, TokenBucket
+from sipcore.transport.buckets import SharedBucket, TokenBucket
+from sipcore.transport.guard import Guard
 
 SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
             "iwar", "smap", "vaxsipuseragent", "pplsip")  # fmt: skip
@@ -66,7 +67,7 @@ class Front:
         self._courier = Courier(desk)
         invites, registers = rates_per_s
         self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
-        self._registers = TokenBucket(registers, max(1.0, registers * BURST_S))
+        self._registers = SharedBucket(registers, BURST_S)
         self.watchers: Watchers | None = None
         self.retry_after_s: int | None = None  # while the node drains: no new calls
 
@@ -76,7 +77,8 @@ class Front:
         agent = (request.first("User-Agent") or "").lower()
         if agent and any(scanner in agent for scanner in SCANNERS):
             self._desk.metrics.scanners_dropped.inc()
-            self._guard.scan(flow.remote_address, self._desk.loop.time())
+            now = self._desk.loop.time()
+            self._guard.scan(flow.remote_address, now, is_real=flow.is_reliable)
             return
         if (refusal := self._inspect(request)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
@@ -127,23 +129,35 @@ class Front:
 
     def _register(self, request: Request, flow: Flow) -> None:
         endpoint, metrics = self._desk.endpoint, self._desk.metrics
-        if not self._registers.take(self._desk.loop.time()):
+        if not self._takes_register(request, flow):
             metrics.count_registration("throttled")
             endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["5"]})
             return
         domain = request.to.uri.address
-        who = self._sign_in.identify(self._desk.book(), request, flow.remote_address, domain)
+        who = self._sign_in.identify(self._desk.book(), request, flow, domain)
         if isinstance(who, Unproven):
             metrics.count_registration("refused" if who.is_wrong else "challenged")
             if who.is_wrong:
                 metrics.count_wrong_credentials("REGISTER")
             endpoint.reply_statelessly(request, flow, 401, who.headers)
             return
+        if not self._guard.takes_register(flow.remote_address, self._desk.loop.time()):
+            metrics.count_registration("throttled")
+            endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["5"]})
+            return
         endpoint.vouch(flow)
         verdict = self._registrar.register(who, request, flow)
         metrics.count_registration(verdict.result)
         transaction = endpoint.accept(request, flow)
         endpoint.respond(transaction, verdict.status, verdict.headers)
+
+    def _takes_register(self, request: Request, flow: Flow) -> bool:
+        """Take one of the node's REGISTERs: of who proves his address, else of a part."""
+        now, rate = self._desk.loop.time(), self._registers
+        is_known = self._guard.is_trusted(flow.remote_address, now)
+        if rate.takes_unproven(now, is_known=is_known) or self._sign_in.is_real(request, flow):
+            return rate.take(now)
+        return False
 
     def _subscribe(self, request: Request, flow: Flow) -> None:
         if self.retry_after_s is not None:
@@ -230,7 +244,7 @@ class Front:
         if peer is not None:
             return source_of(peer)
         domain = request.from_.uri.address
-        who = self._sign_in.identify(book, request, flow.remote_address, domain)
+        who = self._sign_in.identify(book, request, flow, domain)
         return who if isinstance(who, Unproven) else source_of(who)
 
     def _named(self, book: Book, flow: Flow) -> Peer | None:

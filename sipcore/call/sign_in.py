@@ -20,9 +20,10 @@ from sipcore.message.digest import (
     is_right,
     parse_credentials,
 )
+from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request
 from sipcore.policy.book import Book, Identity
-from sipcore.transport.guard import Guard
+from sipcore.transport.guard import Guard, source_of
 
 NOBODY_HA1 = "0" * 64  # compared against for unknown users, so that they take the same time
 PAIR_FREE, SOURCE_FREE, USER_FREE = 3, 10, 30  # failures that cost nothing
@@ -67,15 +68,16 @@ class SignIn:
         self.throttled_count = 0
 
     def identify(
-        self, book: Book, request: Request, source: str, domain: str
+        self, book: Book, request: Request, flow: Flow, domain: str
     ) -> Identity | Unproven:
         """Check the credentials of a request. `domain` is that of To (REGISTER) or From.
 
         Raises BadMessage for credentials that cannot be read.
         """
+        source = flow.remote_address
         credentials = self._credentials(request)
         if credentials is None:
-            return self._ask(book, request, source, domain)
+            return self._ask(book, request, flow, domain)
         identity = book.identity(credentials.username, domain)
         offered = self._offered(book, identity, credentials.username)
         ha1 = None
@@ -85,6 +87,7 @@ class SignIn:
         user = _name(identity, credentials.username, domain)
         if self._must_wait(identity, user, source):
             self.throttled_count += 1
+            self._note_waiting(credentials, user, source, is_unknown=identity is None)
             return Unproven(self._challenges(offered, source), is_wrong=True)
         if not is_proven or identity is None:
             self._note_wrong(credentials, user, source, is_unknown=identity is None)
@@ -94,28 +97,41 @@ class SignIn:
         self._note_right(user, source)
         return identity
 
-    def _ask(self, book: Book, request: Request, source: str, domain: str) -> Unproven:
+    def is_real(self, request: Request, flow: Flow) -> bool:
+        """Tell whether a request shows that its source is no made-up one: it came by a connection,
+        or under a nonce that was sent there. Raises BadMessage."""
+        if flow.is_reliable:
+            return True
+        credentials = self._credentials(request)
+        now = self._clock.wall_s()
+        return credentials is not None and self._nonces.is_ours(
+            credentials.nonce, flow.remote_address, now
+        )
+
+    def _ask(self, book: Book, request: Request, flow: Flow, domain: str) -> Unproven:
         """Challenge one who showed nothing. The order of algorithms is that of whom he names."""
+        source = flow.remote_address
         address = request.to if request.method == "REGISTER" else request.from_
         user = address.uri.user or ""
         identity = book.identity(user, domain)
         if identity is None and request.method != "REGISTER" and _is_number_shown(user):
             return Unproven(self._challenges(self._algorithms, source))
         if identity is None and self.guard is not None:
-            self.guard.name_unknown(source, user, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self.guard.name_unknown(source, user, now, is_real=flow.is_reliable)
         return Unproven(self._challenges(self._offered(book, identity, user), source))
 
     def _must_wait(self, identity: Identity | None, user: str, source: str) -> bool:
         """Tell whether it is too early to look at a password: from there, or for that user."""
         if not self._pairs:  # nobody has guessed wrong for ten minutes and more
             return False
-        now = self._clock.monotonic()
-        pair = f"{source} {user}"
+        now, place = self._clock.monotonic(), _place(source)
+        pair = f"{place} {user}"
         if self._pairs.must_wait(pair, now):
             return True
         if pair in self._homes or (identity is not None and self.is_home(identity, source)):
             return False
-        return self._sources.must_wait(source, now) or self._users.must_wait(user, now)
+        return self._sources.must_wait(place, now) or self._users.must_wait(user, now)
 
     def _note_wrong(
         self, credentials: Credentials, user: str, source: str, *, is_unknown: bool
@@ -123,21 +139,29 @@ class SignIn:
         """Count a wrong password where the nonce proves that the source is no made-up one."""
         if not self._nonces.is_ours(credentials.nonce, source, self._clock.wall_s()):
             return
-        now = self._clock.monotonic()
-        pair = f"{source} {user}"
+        now, place = self._clock.monotonic(), _place(source)
+        pair = f"{place} {user}"
         self._pairs.fail(pair, now)
         self._users.fail(user, now)
         is_news = self._pairs.count(pair, now) <= OF_ONE_PAIR
         if is_news:
-            self._sources.fail(source, now)
+            self._sources.fail(place, now)
         if self.guard is not None:
             if is_news:
                 self.guard.guess_wrong(source, now)
             if is_unknown:
-                self.guard.name_unknown(source, user, now)
+                self.guard.name_unknown(source, user, now, is_real=True)
+
+    def _note_waiting(
+        self, credentials: Credentials, user: str, source: str, *, is_unknown: bool
+    ) -> None:
+        """Who must wait and asks for more and more users is scanning."""
+        is_real = self._nonces.is_ours(credentials.nonce, source, self._clock.wall_s())
+        if is_unknown and is_real and self.guard is not None:
+            self.guard.name_unknown(source, user, self._clock.monotonic(), is_real=True)
 
     def _note_right(self, user: str, source: str) -> None:
-        pair = f"{source} {user}"
+        pair = f"{_place(source)} {user}"
         self._homes[pair] = None
         self._homes.move_to_end(pair)
         if len(self._homes) > MOST_HOMES:
@@ -184,6 +208,11 @@ def _is_number_shown(user: str) -> bool:
     """Tell a number that a phone or PBX shows as its caller's: it names nobody who signs in, and
     old devices must be asked as all are."""
     return len(user) >= SHOWN_DIGITS or not user.isdigit()
+
+
+def _place(source: str) -> str:
+    """Return whom a source stands for: an IPv6 host has all of a /64 to guess from."""
+    return source_of(source) if ":" in source else source
 
 
 def _name(identity: Identity | None, username: str, domain: str) -> str:

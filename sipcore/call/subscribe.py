@@ -18,7 +18,7 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import parse_params
 from sipcore.policy.book import Book, Identity
-from sipcore.transport.guard import TokenBucket
+from sipcore.transport.buckets import SharedBucket
 
 BURST_S = 0.5
 AGAIN_S = 600  # what was refused may be asked for again then
@@ -73,17 +73,25 @@ class Judge:
         self._sign_in = sign_in
         self._packages: Mapping[str, Package] = {one.name: one for one in packages}
         self._now = now
-        self._rate = TokenBucket(rate_per_s, max(1.0, rate_per_s * BURST_S))
+        self._rate = SharedBucket(rate_per_s, BURST_S)
         self.allow_events = ", ".join(self._packages)
 
     def judge(self, request: Request, flow: Flow) -> Asked | Refusal:
         """Judge a SUBSCRIBE, the first or a refresh."""
-        if not self._rate.take(self._now()):
-            return Refusal(503, again_in(BUSY_S), "throttled")
         try:
+            if not self._takes(request, flow):
+                return Refusal(503, again_in(BUSY_S), "throttled")
             return self._judge(request, flow)
         except BadMessage as fault:
             return Refusal(fault.status, {})
+
+    def _takes(self, request: Request, flow: Flow) -> bool:
+        """Take one of the node's SUBSCRIBEs: of who proves his address, else of a part."""
+        now, rate, guard = self._now(), self._rate, self._sign_in.guard
+        is_known = guard is not None and guard.is_trusted(flow.remote_address, now)
+        if rate.takes_unproven(now, is_known=is_known) or self._sign_in.is_real(request, flow):
+            return rate.take(now)
+        return False
 
     def _judge(self, request: Request, flow: Flow) -> Asked | Refusal:
         package, event = self._event_of(request)
@@ -91,7 +99,7 @@ class Judge:
             return Refusal(489, {"Allow-Events": [self.allow_events]})
         book = self._book()
         domain = request.from_.uri.address
-        who = self._sign_in.identify(book, request, flow.remote_address, domain)
+        who = self._sign_in.identify(book, request, flow, domain)
         if isinstance(who, Unproven):
             return Refusal(401, who.headers, "wrong" if who.is_wrong else "challenged")
         line = _line_of(book, request, who, package)

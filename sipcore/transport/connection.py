@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_UNREAD_BYTES = 1 << 20  # a peer that does not read loses its connection, not our memory
 MESSAGE_S = 15.0  # a message that was begun takes no longer
 STRANGER_S = 60.0  # without a whole message, while nobody vouches for it
+MOST_PINGS = 500  # keep-alives between two looks, 5 s: they are answered, unread by the guard
 IDLE_S = 3 * 3600.0  # more than the longest registration
 PROBES = (120, 20, 3)  # seconds of silence, seconds between probes, probes: a dead peer shows
 
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         self.heard_at = owner.now()  # anything
         self._spoke_at = self.heard_at  # a whole message
         self._unfinished_since: float | None = None
+        self._pings = 0  # since the last look
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
 
@@ -105,11 +107,21 @@ class Connection(asyncio.Protocol):
         self._note_unfinished(self._framer.is_within)
         pings = messages.count(PING)
         if pings:  # thousands may come in one piece: a write each would hold up the loop
+            if self.is_pinging(pings):
+                return
             self.write(PONG * pings)
         for message in messages:
             if message != PING:
                 self._spoke_at = now
                 self.owner.receive(message, flow)
+
+    def is_pinging(self, pings: int) -> bool:
+        """Count keep-alives; end the connection of one who sends nothing but them."""
+        self._pings += pings
+        if self._pings <= MOST_PINGS:
+            return False
+        self.end(LIMIT, "too many keep-alives")
+        return True
 
     def is_shut_out(self, flow: Flow) -> bool:
         """End the connection of a stranger who was banned since it came: else it could go on to
@@ -148,6 +160,7 @@ class Connection(asyncio.Protocol):
         """End it where it is overdue; called every few seconds."""
         if self.flow is None:
             return  # a handshake has its own time-out
+        self._pings = 0
         since = self._unfinished_since
         if since is not None and now - since > MESSAGE_S:
             self.end(SLOW, "a message begun and not finished")

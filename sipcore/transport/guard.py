@@ -1,7 +1,8 @@
 """The guard before the parser: who may send how much, and who is not heard at all.
 
 A source is an IPv4 address or an IPv6 /64. Told the time; knows addresses and counts, not SIP:
-sign_in.py and front.py say what a source has done.
+sign_in.py and front.py say what a source has done, and whether that proves its address (`is_real`:
+it came by a connection, or under a nonce that was sent there). Only what does is banned for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from sipcore.message.flow import Flow
 from sipcore.transport.bans import Ban, Bans
+from sipcore.transport.buckets import TokenBucket
 
 MOST_SOURCES = 20_000  # of each of two generations
 BURST_S = 5.0  # how much of a second's rate may come at once
@@ -20,30 +22,12 @@ MOST_NAMES = 30  # different users that nobody here has, asked for in a window
 MOST_GUESSES = 50  # wrong passwords in a window
 MOST_SCANS = 5  # messages of a known scanner
 FLOOD = 25  # a stranger's messages beyond its rate, in windows of a second's rate
+MOST_DOUBTS = 30.0  # what a source did under an address that anybody may have written
+SLOW_PER_S = 10  # messages of a source in doubt: enough for a phone to register and call
+SLOW_S = 60.0
 PROVEN_S = 7200.0  # who signed in rightly is known for so long: a registration's longest life
 
 Batch = Sequence[tuple[bytes, Flow]]
-
-
-class TokenBucket:
-    """At most `rate_per_s` on average, `burst` at once. Told the time."""
-
-    def __init__(self, rate_per_s: float, burst: float) -> None:
-        self._rate_per_s = rate_per_s
-        self._burst = burst
-        self._tokens = burst
-        self._filled_at = 0.0
-
-    def take(self, now: float) -> bool:
-        """Take a token; False when none is left."""
-        passed_s = now - self._filled_at
-        if passed_s > 0:
-            self._tokens = min(self._burst, self._tokens + passed_s * self._rate_per_s)
-            self._filled_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class Rates(Struct, frozen=True):
@@ -53,14 +37,18 @@ class Rates(Struct, frozen=True):
     known_messages_per_s: float = 20_000.0
     invites_per_s: float = 100.0
     calls: int = 1000
+    registers_per_s: float = 500.0
 
 
 class Source:
-    """What is remembered of a source. `left`: messages until its bucket is filled again."""
+    """What is remembered of a source. `left`: messages until its bucket is filled again.
+
+    `names`, `guesses`, `scans`, `over`: what it certainly did itself; `doubts`: what somebody did.
+    """
 
     __slots__ = (
-        "calls", "filled_at", "guesses", "invites", "key", "left", "names", "over", "proven_until",
-        "scans", "window_at",
+        "calls", "doubts", "filled_at", "guesses", "invites", "key", "left", "names", "over",
+        "proven_until", "registers", "scans", "slow_until", "window_at",
     )  # fmt: skip
 
     def __init__(self, key: str, left: int, now: float) -> None:
@@ -68,13 +56,16 @@ class Source:
         self.left = left
         self.filled_at = now
         self.proven_until = 0.0
+        self.slow_until = 0.0
         self.calls = 0
         self.invites: TokenBucket | None = None
+        self.registers: TokenBucket | None = None
         self._begin(now)
 
     def _begin(self, now: float) -> None:
         self.window_at = now
         self.over = self.guesses = self.scans = 0
+        self.doubts = 0.0
         self.names: set[int] | None = None
 
     def forget_old(self, now: float) -> None:
@@ -87,8 +78,9 @@ class Guard:
     """One per node. `is_known` tells listed peers and live bindings from strangers: by address,
     and whether any of them is in a /64.
 
-    Known sources have a generous bucket of their own and are never banned: over UDP anybody can
-    write their address. Memory is bounded: what is not seen while 20,000 others are is forgotten.
+    Known sources have a generous bucket of their own and are never banned. Nor is a stranger for
+    what came over UDP without proof, since anybody can write his address: his bucket becomes small
+    for a minute. Memory is bounded: what is not seen while 20,000 others are is forgotten.
     """
 
     def __init__(
@@ -113,10 +105,18 @@ class Guard:
             source = young.get(item[1].remote_address)
             if source is not None and source.left > 0:
                 source.left -= 1
-            elif not self._admits(item[1].remote_address, now):
+            elif not self._admits(item[1].remote_address, now, is_real=item[1].connection != 0):
                 continue
             kept.append(item)
         return kept
+
+    def takes(self, address: str, now: float, cost: int = 1, *, is_real: bool) -> bool:
+        """Take what never comes to the parser, as so many messages: STUN, a new connection."""
+        source = self._young.get(address)
+        if source is not None and source.left > 0:
+            source.left -= cost  # below 0: no harm, the next one waits
+            return True
+        return self._admits(address, now, is_real=is_real)
 
     def is_banned(self, address: str, now: float) -> bool:
         """Tell whether a source is not heard now."""
@@ -130,10 +130,13 @@ class Guard:
         """Tell known sources from strangers."""
         return self._is_trusted(address, self._source(address, now), now)
 
-    def name_unknown(self, address: str, user: str, now: float) -> None:
+    def name_unknown(self, address: str, user: str, now: float, *, is_real: bool) -> None:
         """Take note that a source asked for a user that nobody here is."""
         source = self._source(address, now)
         source.forget_old(now)
+        if not is_real:
+            self._doubt(source, MOST_DOUBTS / MOST_NAMES, now)
+            return
         if source.names is None:
             source.names = set()
         source.names.add(hash(user))
@@ -148,10 +151,13 @@ class Guard:
         if source.guesses >= MOST_GUESSES:
             self._ban(address, source, "wrong passwords", now)
 
-    def scan(self, address: str, now: float) -> None:
+    def scan(self, address: str, now: float, *, is_real: bool) -> None:
         """Take note of a message that says itself to be a scanner's."""
         source = self._source(address, now)
         source.forget_old(now)
+        if not is_real:
+            self._doubt(source, MOST_DOUBTS / MOST_SCANS, now)
+            return
         source.scans += 1
         if source.scans >= MOST_SCANS:
             self._ban(address, source, "scanner", now)
@@ -163,6 +169,14 @@ class Guard:
             rate = self._rates.invites_per_s
             source.invites = TokenBucket(rate, max(1.0, rate))
         return source.calls < self._rates.calls and source.invites.take(now)
+
+    def takes_register(self, address: str, now: float) -> bool:
+        """Take one of the REGISTERs of a source that has signed in: each is kept for 32 s."""
+        source = self._source(address, now)
+        if source.registers is None:
+            rate = self._rates.registers_per_s
+            source.registers = TokenBucket(rate, max(1.0, rate * BURST_S))
+        return source.registers.take(now)
 
     @contextmanager
     def call_of(self, address: str, now: float) -> Iterator[None]:
@@ -190,7 +204,7 @@ class Guard:
         for source in (*self._young.values(), *self._old.values()):
             source.left = 0  # the next message asks
 
-    def _admits(self, address: str, now: float) -> bool:
+    def _admits(self, address: str, now: float, *, is_real: bool) -> bool:
         """Judge a message whose source is new here, or has used up what it was given."""
         source = self._source(address, now)
         if source.left <= 0:
@@ -200,7 +214,7 @@ class Guard:
             self._fill(address, source, now)
         if source.left <= 0:
             self.dropped["rate"] += 1
-            self._count_flood(address, source, now)
+            self._count_flood(address, source, now, is_real=is_real)
             return False
         source.left -= 1
         return True
@@ -209,16 +223,29 @@ class Guard:
         """Give what has gathered since the last time, as a token bucket would."""
         is_trusted = self._is_trusted(address, source, now)
         rate = self._rates.known_messages_per_s if is_trusted else self._rates.messages_per_s
+        if source.slow_until > now and not is_trusted:
+            rate = min(rate, SLOW_PER_S)
         given = int(min(now - source.filled_at, BURST_S) * rate)
         if given > 0:
             source.left = given
             source.filled_at = now
 
-    def _count_flood(self, address: str, source: Source, now: float) -> None:
+    def _count_flood(self, address: str, source: Source, now: float, *, is_real: bool) -> None:
         source.forget_old(now)
+        if not is_real:
+            self._doubt(source, MOST_DOUBTS / (FLOOD * self._rates.messages_per_s), now)
+            return
         source.over += 1
         if source.over >= FLOOD * self._rates.messages_per_s:
             self._ban(address, source, "flood", now)
+
+    def _doubt(self, source: Source, weight: float, now: float) -> None:
+        """Hear less of a source that seems to do wrong, and may be the victim of who does."""
+        source.doubts += weight
+        if source.doubts >= MOST_DOUBTS - 1e-6:
+            source.doubts = 0.0
+            source.left = min(source.left, SLOW_PER_S)
+            source.slow_until = now + SLOW_S
 
     def _is_trusted(self, address: str, source: Source, now: float) -> bool:
         return source.proven_until > now or self._is_known(address)

@@ -18,6 +18,8 @@ from sipcore.transport.tls import Tls
 MOST_CONNECTIONS = 20_000
 MOST_STRANGERS = 5_000  # of these, connections that nobody has vouched for yet
 MOST_OF_ONE_SOURCE = 1_000
+MOST_STRANGERS_OF_ONE_SOURCE = 200  # an office whose phones all come at once, and wait for a 401
+HANDSHAKE_COST = 10  # a TLS handshake costs us as much as so many messages
 MOST_WAITING = 1_000  # messages for one connection that is being opened
 MOST_REACHED = 10_000
 MOST_AT_ONCE = 64  # connections accepted in a row
@@ -56,12 +58,15 @@ class StreamTransport:
         self.address, self.port = sock.getsockname()[:2]
         self.ended: Counter[str] = Counter()  # by us, by reason
         self.is_banned: Callable[[str], bool] = lambda source: False
+        self.is_known: Callable[[str], bool] = lambda source: False  # an address or a /64
+        self.admits: Callable[[str, int], bool] = lambda source, cost: True
         self._loop = loop
         self._socket = sock
         self._connections: dict[int, Connection] = {}
         self._by_remote: dict[Remote, Connection] = {}
         self._reached: dict[tuple[str, int], None] = {}  # who took a connection of ours
         self._of_source: Counter[str] = Counter()
+        self._strangers: Counter[str] = Counter()  # by source, as above
         self._stranger_count = 0
         self._waiting: dict[Remote, list[tuple[bytes, Lost | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,7 +124,7 @@ class StreamTransport:
         connection = self._connections.get(number)
         if connection is not None and not connection.is_vouched:
             connection.is_vouched = True
-            self._stranger_count -= 1
+            self._forget_stranger(connection)
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a message could go along a flow without a new connection."""
@@ -147,10 +152,17 @@ class StreamTransport:
             remote = (flow.remote_address, flow.remote_port, flow.domain)
             if self._by_remote.get(remote) is connection:
                 del self._by_remote[remote]
-        self._stranger_count -= not connection.is_vouched
+        if not connection.is_vouched:
+            self._forget_stranger(connection)
         self._of_source[connection.source] -= 1
         if not self._of_source[connection.source]:
             del self._of_source[connection.source]
+
+    def _forget_stranger(self, connection: Connection) -> None:
+        self._stranger_count -= 1
+        self._strangers[connection.source] -= 1
+        if not self._strangers[connection.source]:
+            del self._strangers[connection.source]
 
     def _make(self, source: str, *, domain: str = "", is_ours: bool = False) -> Connection:
         number = next(self._numbers)
@@ -161,14 +173,25 @@ class StreamTransport:
         if (
             len(self._connections) >= MOST_CONNECTIONS
             or self._of_source[connection.source] >= MOST_OF_ONE_SOURCE
-            or (self._stranger_count >= MOST_STRANGERS and not connection.is_ours)
+            or (not connection.is_ours and self._are_strangers_too_many(connection.source))
         ):
             self.count(LIMIT)
             return False
         self._of_source[connection.source] += 1
-        self._stranger_count += not connection.is_vouched
+        if not connection.is_vouched:
+            self._stranger_count += 1
+            self._strangers[connection.source] += 1
         self._connections[connection.number] = connection
         return True
+
+    def _are_strangers_too_many(self, source: str) -> bool:
+        """A few sources, or one, must not keep out the phones that are known."""
+        if (
+            self._stranger_count < MOST_STRANGERS
+            and self._strangers.get(source, 0) < MOST_STRANGERS_OF_ONE_SOURCE
+        ):
+            return False
+        return not self.is_known(source)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -189,10 +212,18 @@ class StreamTransport:
                 self._resting = self._loop.call_later(FULL_S, self._accept_again)
                 return
             connection = self._make(source[0])
-            if not self.is_banned(source[0]) and self._admit(connection):
+            if self._is_let_in(source[0]) and self._admit(connection):
                 self._begin(self._welcome(connection, sock))
             else:
                 sock.close()
+
+    def _is_let_in(self, address: str) -> bool:
+        if self.is_banned(address):
+            return False
+        if self.admits(address, HANDSHAKE_COST if self.tls is not None else 1):
+            return True
+        self.count(LIMIT)
+        return False
 
     def _accept_again(self) -> None:
         self._loop.add_reader(self._socket, self._accept)

@@ -48,6 +48,7 @@ class UdpTransport:
         self._socket = sock
         self._receive = receive
         self._queued_since = queued_since
+        self.admits: Callable[[str], bool] = lambda source: True  # asked for STUN alone
         self.address, self.port = sock.getsockname()[:2]
         self.unsent_count = 0
         self._polling: asyncio.TimerHandle | None = None
@@ -121,6 +122,8 @@ class UdpTransport:
         return is_busy
 
     def _answer_stun(self, data: bytes, source: tuple[str, int]) -> None:
+        if not self.admits(source[0]):
+            return
         if (answer := stun.answer(data, source[0], source[1])) is not None:
             self._send(answer, (source[0], source[1]), None)
 

@@ -30,6 +30,7 @@ MOST_MESSAGE_BYTES = MOST_HEAD_BYTES + MOST_BODY_BYTES
 MOST_HANDSHAKE_BYTES = 16 << 10
 UPGRADE_S = 10.0
 PING_S = 25.0  # of silence; browsers answer by themselves, and proxies keep the way open
+PIECE_BYTES = 4096  # of what came in one piece is cut at once: small frames are dear
 DEAD_S = 80.0  # without an answer to three of them
 
 # RFC 7118 4.1: a client must ask for it.
@@ -71,12 +72,10 @@ class WebSocket(Connection):
             if self._handshake_bytes > MOST_HANDSHAKE_BYTES:
                 self.end(HANDSHAKE, "a handshake too large")
                 return
-        protocol.receive_data(data)
-        for event in protocol.events_received():
-            if isinstance(event, Request):
-                protocol.send_response(protocol.accept(event))
-            elif isinstance(event, Frame):
-                self._hear(event, flow)
+        for at in range(0, len(data), PIECE_BYTES):
+            protocol.receive_data(data[at : at + PIECE_BYTES])
+            if not self._hear_all(flow):
+                return
         self._note_unfinished(bool(self._parts or protocol.reader.buffer))
         self._flush()
         if protocol.close_expected():
@@ -108,23 +107,37 @@ class WebSocket(Connection):
             self._protocol.send_ping(b"")
             self._flush()
 
-    def _hear(self, frame: Frame, flow: "Flow") -> None:
+    def _hear_all(self, flow: "Flow") -> bool:
+        """Take what has been cut; False where it sends too much that is no message."""
+        protocol = self._protocol
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                protocol.send_response(protocol.accept(event))
+            elif isinstance(event, Frame) and not self._hear(event, flow):
+                return False
+        return True
+
+    def _hear(self, frame: Frame, flow: "Flow") -> bool:
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return  # the library answers pings, and closes
+            return not self.is_pinging(1)  # the library answers pings, and closes
         if not frame.fin or self._parts:
             self._parts += frame.data
             if not frame.fin:
-                return
+                return not self.is_pinging(1)  # empty parts could go on for ever
             message = bytes(self._parts)
             self._parts.clear()
         else:
             message = bytes(frame.data)
         self._unfinished_since = None
-        if message == PING:
-            self.send(PONG)
-        elif message.strip(b"\r\n"):
+        if message.strip(b"\r\n"):
             self._spoke_at = self.heard_at
             self.owner.receive(message, flow)
+            return True
+        if self.is_pinging(1):
+            return False
+        if message == PING:
+            self.send(PONG)
+        return True
 
     def _flush(self) -> bool:
         data = b"".join(self._protocol.data_to_send())

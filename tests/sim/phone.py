@@ -219,6 +219,14 @@ class Phone:
         self.endpoint.request(self.signed(request, response), self.hop(), waiter)
         return await waiter.final()
 
+    async def ask_once(self, challenged: Response | None = None) -> Response:
+        """Register by one request: without credentials, or with those that a 401 asked for."""
+        request = self.new_request("REGISTER", f"sip:{self.domain}")
+        waiter = _Waiter()
+        signed = request if challenged is None else self.signed(request, challenged)
+        self.endpoint.request(signed, self.hop(), waiter)
+        return await waiter.final()
+
     async def register(self, expires_s: int = 600, contact: str | None = None) -> Response:
         """Register the phone's own Contact, or another."""
         headers: Headers = {"Expires": [str(expires_s)]}

@@ -35,9 +35,11 @@ def _raw(method: str, user: str, more: str = "") -> bytes:
     ).encode()
 
 
-def _ask_raw(here: World, data: bytes, address: str = "203.0.113.9") -> list[bytes]:
+def _ask_raw(
+    here: World, data: bytes, address: str = "203.0.113.9", wire: str = "udp"
+) -> list[bytes]:
     before = len(here.net.sent)
-    here.node.endpoint.receive(data, Flow("udp", *NODE, address, 5060))
+    here.node.endpoint.receive(data, Flow(wire, *NODE, address, 5060, int(wire != "udp")))
     return [packet.data for packet in here.net.sent[before:]]
 
 
@@ -198,7 +200,8 @@ def test_a_scan_of_users_is_banned_and_its_messages_are_not_read(tmp_path: Path)
     async def main() -> None:
         async with world(tmp_path) as here:
             for number in range(MOST_NAMES):
-                assert len(_ask_raw(here, _raw("REGISTER", f"{number}"))) == 1
+                assert not here.node.guard.is_banned("203.0.113.9", here.clock.now)
+                _ask_raw(here, _raw("REGISTER", f"{number}"), wire="tcp")
             assert _ask_raw(here, _raw("REGISTER", "8001")) == []
             (ban,) = here.node.guard.bans.active(here.clock.now)
             assert ban.source == "203.0.113.9"
@@ -213,9 +216,91 @@ def test_a_scanner_is_not_answered_and_then_not_read(tmp_path: Path) -> None:
         async with world(tmp_path) as here:
             scan = _raw("OPTIONS", "100", "User-Agent: friendly-scanner\r\n")
             for _ in range(MOST_SCANS + 3):
-                assert _ask_raw(here, scan) == []
+                assert _ask_raw(here, scan, wire="tcp") == []
             assert here.node.guard.dropped["banned"] == 3
             assert _ask_raw(here, _raw("OPTIONS", "100")) == []
+
+    simulate(main())
+
+
+def test_a_phone_in_whose_name_others_scan_and_flood_registers_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """It is no customer's address yet, so nothing tells it from a stranger's."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            scan = _raw("OPTIONS", "100", "User-Agent: friendly-scanner\r\n")
+            for number in range(100 * MOST_NAMES):
+                _ask_raw(here, scan, "198.18.0.1")
+                _ask_raw(here, _raw("REGISTER", f"{number}"), "198.18.0.1")
+            assert here.node.guard.bans.active(here.clock.now) == []
+            await here.pass_time(1)
+            phone = here.phone("8001", "front-desk-8001", ("198.18.0.1", 5060))
+            assert (await phone.register()).status == 200
+
+    simulate(main())
+
+
+def test_a_scan_of_users_under_nonces_of_ours_is_banned_over_udp_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            (challenge,) = _ask_raw(here, _raw("REGISTER", "8001"))
+            for number in range(MOST_NAMES):
+                signed = _credentials(f"{number}", challenge, "REGISTER")
+                assert not here.node.guard.is_banned("203.0.113.9", here.clock.now)
+                _ask_raw(here, _raw("REGISTER", f"{number}", signed))
+            assert here.node.guard.is_banned("203.0.113.9", here.clock.now)
+
+    simulate(main())
+
+
+def test_strangers_cannot_use_up_the_rate_at_which_customers_register(tmp_path: Path) -> None:
+    few = parse_config("[limits]\nregisters_per_s = 40\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            owner = await here.desk_phone()
+            newcomer = here.phone("8002", "workshop-8002", ("198.18.0.1", 5060))
+            challenged = await newcomer.ask_once()
+            for number in range(500):
+                _ask_raw(here, _raw("REGISTER", "8001"), f"198.51.100.{number % 250}")
+            assert (await owner.register()).status == 200
+            signed = await newcomer.ask_once(challenged)
+            assert signed.status == 200, "its nonce shows that it is no made-up address"
+            for _ in range(500):
+                _ask_raw(here, _raw("REGISTER", "8001"), owner.place[0])
+            stale = await newcomer.ask_once(challenged)
+            assert stale.status == 401
+            assert (await newcomer.ask_once(stale)).status == 200
+
+    simulate(main())
+
+
+def test_one_source_of_a_customer_has_a_rate_of_registrations(tmp_path: Path) -> None:
+    few = parse_config("[guard]\nregisters_per_s = 1\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            phone = await here.desk_phone()
+            statuses = [(await phone.register()).status for _ in range(8)]
+            assert statuses == [200] * 4 + [503] * 4
+            other = await here.desk_phone("8002", "workshop-8002")
+            assert (await other.register()).status == 200
+
+    simulate(main())
+
+
+def test_an_ipv6_host_guesses_no_faster_from_all_the_addresses_that_it_has(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            for number in range(3):
+                address = f"2001:db8:1:2::{number + 1:x}"
+                (challenge,) = _ask_raw(here, _raw("REGISTER", "8001"), address)
+                wrong = _credentials("8001", challenge, "REGISTER")
+                for _ in range(2):
+                    _ask_raw(here, _raw("REGISTER", "8001", wrong), address)
+            assert here.node.sign_in.throttled_count == 2
 
     simulate(main())
 
@@ -226,7 +311,7 @@ def test_bans_are_shown_and_lifted(tmp_path: Path) -> None:
             views = Views(here.node, here.store, here.folder, 0.0)
             assert (await views.show("bans")).rows == []
             for _ in range(MOST_SCANS):
-                here.node.guard.scan("2001:db8::9", here.clock.now)
+                here.node.guard.scan("2001:db8::9", here.clock.now, is_real=True)
             await here.pass_time(10)
             assert (await views.show("bans")).rows == [["2001:db8::/64", "scanner", 1, 10, 50]]
             assert await views.unban("2001:db8::9") is True

@@ -1,20 +1,24 @@
 """The guard before the parser: buckets, bans, bounded memory."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipcore.message.flow import Flow
 from sipcore.transport.bans import FIRST_S, LONGEST_S, REMEMBERED_S, Ban, Bans
+from sipcore.transport.buckets import SharedBucket, TokenBucket
 from sipcore.transport.guard import (
     BURST_S,
     MOST_GUESSES,
     MOST_NAMES,
     MOST_SCANS,
+    SLOW_PER_S,
+    SLOW_S,
     WINDOW_S,
     Guard,
     Rates,
-    TokenBucket,
     source_of,
 )
 
@@ -29,6 +33,11 @@ def guard(most: int = 100) -> Guard:
 
 def sent(count: int, address: str = STRANGER) -> list[tuple[bytes, Flow]]:
     return [(b"x", Flow("udp", "10.0.0.1", 5060, address, 5060))] * count
+
+
+def sent_by_tcp(count: int, address: str = STRANGER) -> list[tuple[bytes, Flow]]:
+    """Return messages of a connection: nobody can open one from an address that is not his."""
+    return [(b"x", Flow("tcp", "10.0.0.1", 5060, address, 5060, 1))] * count
 
 
 def test_a_stranger_has_a_burst_and_then_its_rate() -> None:
@@ -103,7 +112,7 @@ def test_many_unknown_users_are_a_scan() -> None:
     one = guard()
     for number in range(MOST_NAMES):
         assert not one.is_banned(STRANGER, 1000)
-        one.name_unknown(STRANGER, f"{number}", 1000)
+        one.name_unknown(STRANGER, f"{number}", 1000, is_real=True)
     assert one.is_banned(STRANGER, 1000)
     assert one.sift(sent(2), 1000) == []
     assert one.dropped["banned"] == 2
@@ -114,14 +123,14 @@ def test_many_unknown_users_are_a_scan() -> None:
 def test_one_unknown_user_again_and_again_is_a_phone_set_up_wrongly() -> None:
     one = guard()
     for _ in range(1000):
-        one.name_unknown(STRANGER, "8001", 1000)
+        one.name_unknown(STRANGER, "8001", 1000, is_real=True)
     assert not one.is_banned(STRANGER, 1000)
 
 
 def test_what_lies_long_back_is_forgotten() -> None:
     one = guard()
     for number in range(10 * MOST_NAMES):
-        one.name_unknown(STRANGER, f"{number}", 1000 + number * WINDOW_S / 10)
+        one.name_unknown(STRANGER, f"{number}", 1000 + number * WINDOW_S / 10, is_real=True)
     assert not one.is_banned(STRANGER, 1000 + WINDOW_S)
 
 
@@ -135,19 +144,82 @@ def test_many_wrong_passwords_are_banned() -> None:
 def test_a_known_source_is_never_banned() -> None:
     one = guard()
     for number in range(1000):
-        one.name_unknown(PEER, f"{number}", 1000)
+        one.name_unknown(PEER, f"{number}", 1000, is_real=True)
         one.guess_wrong(PEER, 1000)
-        one.scan(PEER, 1000)
-        one.sift(sent(1000, PEER), 1000)
+        one.scan(PEER, 1000, is_real=True)
+        one.sift(sent_by_tcp(1000, PEER), 1000)
     assert not one.is_banned(PEER, 1000)
 
 
 def test_a_flood_is_banned_at_last() -> None:
     one = guard()
-    one.sift(sent(BURST + 249), 1000)
+    one.sift(sent_by_tcp(BURST + 249), 1000)
     assert not one.is_banned(STRANGER, 1000)
-    one.sift(sent(2), 1000)
+    one.sift(sent_by_tcp(2), 1000)
     assert one.is_banned(STRANGER, 1000)
+
+
+def _send_much(one: Guard) -> None:
+    one.sift(sent(3000), 1000)
+
+
+def _ask_for_many(one: Guard) -> None:
+    for number in range(100):
+        one.name_unknown(STRANGER, f"{number}", 1000, is_real=False)
+
+
+def _scan_much(one: Guard) -> None:
+    for _ in range(100):
+        one.scan(STRANGER, 1000, is_real=False)
+
+
+@pytest.mark.parametrize("attack", [_send_much, _ask_for_many, _scan_much])
+def test_made_up_datagrams_ban_nobody_and_slow_their_address_down_for_a_minute(
+    attack: Callable[[Guard], None],
+) -> None:
+    one = Guard(lambda address: False, Rates(messages_per_s=100))
+    attack(one)
+    assert not one.is_banned(STRANGER, 1000)
+    one.sift(sent(20), 1001)
+    for second in range(2, 60):
+        got = len(one.sift(sent(20), 1000 + second))
+        assert got == SLOW_PER_S, "enough for a phone to sign in and to call"
+    one.sift(sent(600), 1000 + SLOW_S)
+    assert len(one.sift(sent(200), 1001 + SLOW_S)) == 100
+
+
+def test_what_others_did_in_its_name_does_not_add_to_what_a_source_did() -> None:
+    one = guard()
+    for number in range(MOST_NAMES - 1):
+        one.name_unknown(STRANGER, f"{number}", 1000, is_real=False)
+    one.sift(sent(100 * BURST), 1000)
+    one.name_unknown(STRANGER, "8001", 1000, is_real=True)
+    one.scan(STRANGER, 1000, is_real=True)
+    one.sift(sent_by_tcp(1), 1000)
+    assert not one.is_banned(STRANGER, 1000)
+
+
+def test_stun_and_new_connections_are_of_the_same_bucket_as_messages() -> None:
+    one = guard()
+    assert one.takes(STRANGER, 1000, 10, is_real=True)
+    taken = [one.takes(STRANGER, 1000, is_real=False) for _ in range(BURST)]
+    assert taken.count(True) in (BURST - 10, BURST - 1)  # the first one finds its source here
+    assert one.sift(sent(5), 1000) == []
+
+
+def test_strangers_and_made_up_addresses_leave_the_nodes_rate_to_others() -> None:
+    rate = SharedBucket(100, 1.0)
+    strangers = [rate.takes_unproven(1000, is_known=False) for _ in range(200)]
+    assert strangers.count(True) == 25
+    forged = [rate.takes_unproven(1000, is_known=True) for _ in range(200)]
+    assert forged.count(True) == 25
+    proven = [rate.take(1000) for _ in range(200)]
+    assert proven.count(True) == 100
+
+
+def test_a_source_that_has_signed_in_has_a_rate_of_registrations() -> None:
+    one = Guard(lambda address: True, Rates(registers_per_s=2))
+    assert sum(one.takes_register(PEER, 1000) for _ in range(50)) == 2 * BURST_S
 
 
 def test_a_ban_ends_and_the_next_is_longer() -> None:
@@ -156,7 +228,7 @@ def test_a_ban_ends_and_the_next_is_longer() -> None:
     now = 1000.0
     for _ in range(3):
         for _ in range(MOST_SCANS):
-            one.scan(STRANGER, now)
+            one.scan(STRANGER, now, is_real=True)
         (ban,) = one.bans.active(now)
         lengths.append(ban.length_s)
         now = ban.until
@@ -168,7 +240,7 @@ def test_a_ban_ends_and_the_next_is_longer() -> None:
 def test_an_unbanned_source_is_heard_at_once() -> None:
     one = guard()
     for _ in range(MOST_SCANS):
-        one.scan("2001:db8::1", 1000)
+        one.scan("2001:db8::1", 1000, is_real=True)
     assert one.sift(sent(1, "2001:db8::2"), 1000) == []
     assert one.unban("2001:db8::/64", 1000)
     assert len(one.sift(sent(1, "2001:db8::2"), 1000)) == 1
@@ -246,8 +318,8 @@ def test_nobody_bans_a_peer_by_writing_the_address_of_its_neighbour() -> None:
     one = Guard(lambda address: address in (peer, "2001:db8::/64"), RATES, 100)
     one.sift(sent(1, peer), 1000)
     for _ in range(MOST_SCANS):
-        one.scan(neighbour, 1000)
-    one.sift(sent(BURST * 2, neighbour), 1000)
+        one.scan(neighbour, 1000, is_real=True)
+    one.sift(sent_by_tcp(BURST * 2, neighbour), 1000)
     assert not one.is_banned(peer, 1000)
     assert len(one.sift(sent(10, peer), 1000)) == 10  # nor does it cost the peer anything
 
@@ -256,7 +328,7 @@ def test_a_peer_is_heard_whose_neighbour_was_banned_before_it_was_known() -> Non
     known: set[str] = set()
     one = Guard(known.__contains__, RATES, 100)
     for _ in range(MOST_SCANS):
-        one.scan("2001:db8::2", 1000)
+        one.scan("2001:db8::2", 1000, is_real=True)
     known |= {"2001:db8::1", "2001:db8::/64"}
     assert len(one.sift(sent(1, "2001:db8::1"), 1000)) == 1
     assert one.sift(sent(1, "2001:db8::2"), 1000) == []

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sipcore.message.uri import Uri
 from sipcore.transport.avoid import FIRST_S, LONGEST_S, MOST, Avoided
-from sipcore.transport.guard import TokenBucket
+from sipcore.transport.buckets import TokenBucket
 from sipcore.transport.names import Answer
 from sipcore.transport.order import Place, Question, Records, Srv
 from sipcore.transport.resolve import KEPT_S, RESOLVE_S, Resolver

@@ -9,8 +9,9 @@ from functools import partial
 import pytest
 
 from sipcore.message.flow import Flow
+from sipcore.message.framing import PING, PONG
 from sipcore.transport import connection, stream
-from sipcore.transport.connection import MOST_UNREAD_BYTES
+from sipcore.transport.connection import MOST_PINGS, MOST_UNREAD_BYTES
 from sipcore.transport.stream import StreamTransport
 from tests.transport.conftest import Run
 
@@ -286,6 +287,83 @@ def test_too_many_connections_of_one_source_are_refused(
             await here.become(2)
             for _, one in (second, third):
                 await end(one)
+
+    run(main())
+
+
+def test_strangers_of_one_source_have_few_connections_and_known_sources_many(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "MOST_STRANGERS_OF_ONE_SOURCE", 1)
+
+    async def main() -> None:
+        async with peers(1) as (here,):
+            clients = [await client(here), await client(here)]
+            await here.reports(connection.LIMIT)
+            assert len(here.transport) == 1
+            clients[0][1].write(ONE)
+            _, flow = await here.heard.get()
+            here.transport.vouch(flow.connection)
+            clients.append(await client(here))
+            here.transport.is_known = lambda source: source == "127.0.0.1"
+            clients += [await client(here), await client(here)]
+            for _, writer in clients[2:]:
+                writer.write(ONE)
+                await here.heard.get()
+            assert len(here.transport) == 4
+            for _, writer in clients:
+                writer.close()
+
+    run(main())
+
+
+def test_strangers_cannot_keep_known_sources_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_STRANGERS", 0)
+
+    async def main() -> None:
+        async with peers(1) as (here,):
+            _, refused = await client(here)
+            await here.reports(connection.LIMIT)
+            here.transport.is_known = lambda source: True
+            _, taken = await client(here)
+            taken.write(ONE)
+            await here.heard.get()
+            refused.close()
+            taken.close()
+
+    run(main())
+
+
+def test_a_connection_costs_its_source_something(run: Run) -> None:
+    async def main() -> None:
+        async with peers(1) as (here,):
+            asked: list[tuple[str, int]] = []
+
+            def admits(source: str, cost: int) -> bool:
+                asked.append((source, cost))
+                return len(asked) == 1
+
+            here.transport.admits = admits
+            clients = [await client(here), await client(here)]
+            await here.reports(connection.LIMIT)
+            assert asked == [("127.0.0.1", 1)] * 2
+            assert len(here.transport) == 1
+            for _, writer in clients:
+                writer.close()
+
+    run(main())
+
+
+def test_who_sends_keep_alives_without_end_loses_the_connection(run: Run) -> None:
+    async def main() -> None:
+        async with peers(1) as (here,):
+            reader, writer = await client(here)
+            writer.write(PING * MOST_PINGS)
+            assert await reader.readexactly(2 * MOST_PINGS) == PONG * MOST_PINGS
+            writer.write(PING)
+            await here.reports(connection.LIMIT)
+            await here.become(0)
+            writer.close()
 
     run(main())
 

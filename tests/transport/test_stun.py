@@ -104,4 +104,26 @@ def test_a_udp_socket_answers_and_hands_nothing_up(run: Run) -> None:
             phone.close()
         assert heard == []
 
+
+def test_stun_is_answered_as_far_as_the_guard_lets_it(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        here, phone = UdpTransport(loop, bound("127.0.0.1"), lambda batch: None), bound("127.0.0.1")
+        asked: list[str] = []
+
+        def admits(source: str) -> bool:
+            asked.append(source)
+            return len(asked) > 1
+
+        here.admits = admits
+        phone.settimeout(5)
+        other = REQUEST[:8] + b"x" * 12
+        phone.sendto(other, (here.address, here.port))
+        phone.sendto(REQUEST, (here.address, here.port))
+        told, _ = await asyncio.to_thread(phone.recvfrom, 100)
+        assert told == answer(REQUEST, *phone.getsockname()[:2])
+        assert asked == ["127.0.0.1"] * 2
+        here.close()
+        phone.close()
+
     run(main())

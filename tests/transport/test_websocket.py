@@ -131,6 +131,18 @@ def test_a_ping_is_answered(run: Run) -> None:
     run(main())
 
 
+async def raw_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Shake hands, and leave the frames to the test."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: sip\r\n\r\n"
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    return reader, writer
+
+
 def test_a_silent_client_is_pinged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LOOK_S", 0.01)
     monkeypatch.setattr(websocket, "PING_S", 0.01)
@@ -138,13 +150,7 @@ def test_a_silent_client_is_pinged(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     async def main() -> None:
         server = Server()
         async with serving(server):
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
-            writer.write(
-                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-                b"Sec-WebSocket-Protocol: sip\r\n\r\n"
-            )
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+            reader, writer = await raw_client(server)
             assert await reader.readexactly(4) == b"\x89\x00\x89\x00", "two pings"
             writer.close()
 
@@ -271,5 +277,24 @@ def test_a_browser_calls_over_tls(run: Run, tmp_path: Path) -> None:
             assert (flow.transport, flow.is_secure) == ("wss", True)
             server.transport.send(ONE, flow)
             assert await browser.recv() == ONE.decode()
+
+    run(main())
+
+
+@pytest.mark.parametrize("frame", [b"\x89\x80key1", b"\x01\x80key1", b"\x81\x82key1fo"])
+def test_frames_that_are_no_message_do_not_come_without_end(run: Run, frame: bytes) -> None:
+    """Pings, parts of nothing, empty lines: no guard sees them."""
+    first, more = frame, frame if frame[0] != 1 else b"\x00\x80key1"
+
+    async def main() -> None:
+        server = Server()
+        async with serving(server):
+            _, writer = await raw_client(server)
+            writer.write(first + more * 2 * connection.MOST_PINGS)
+            await server.reports(connection.LIMIT)
+            await server.become(0)
+            assert server.heard.empty()
+            assert server.transport.ended[connection.LIMIT] == 1
+            writer.close()
 
     run(main())

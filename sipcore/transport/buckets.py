@@ -1,0 +1,52 @@
+"""Rates: a token bucket, and one of the node's in which strangers have no more than their part.
+
+Told the time; knows numbers alone.
+"""
+
+UNPROVEN_PART = 0.5  # of a node's rate, for what may come from made-up addresses
+STRANGERS_PART = 0.25  # of these, for addresses that nobody knows
+
+
+class TokenBucket:
+    """At most `rate_per_s` on average, `burst` at once. Told the time."""
+
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._tokens = burst
+        self._filled_at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take a token; False when none is left."""
+        passed_s = now - self._filled_at
+        if passed_s > 0:
+            self._tokens = min(self._burst, self._tokens + passed_s * self._rate_per_s)
+            self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class SharedBucket:
+    """A rate of the node's that strangers cannot use up, nor who writes addresses of others.
+
+    What proves its source is in for all of it; the rest for half, and strangers for a quarter.
+    """
+
+    def __init__(self, rate_per_s: float, burst_s: float) -> None:
+        def part(share: float) -> TokenBucket:
+            rate = rate_per_s * share
+            return TokenBucket(rate, max(1.0, rate * burst_s))
+
+        self._all = part(1.0)
+        self._unproven = part(UNPROVEN_PART)
+        self._strangers = part(STRANGERS_PART)
+
+    def take(self, now: float) -> bool:
+        """Take a token for what is proven, or has its part."""
+        return self._all.take(now)
+
+    def takes_unproven(self, now: float, *, is_known: bool) -> bool:
+        """Tell whether there is a part left for what proves nothing. `take` comes after it."""
+        return (is_known or self._strangers.take(now)) and self._unproven.take(now)
