@@ -38,11 +38,19 @@ def parse_address(text: str) -> Address:
     Without angle brackets every parameter belongs to the header, and a URI with a comma,
     question mark or semicolon in it would need them (RFC 3261 20.10).
     """
-    name_addr, bracket, rest = text.rpartition(">")
-    if bracket and '"' not in rest:  # then what is before is the same in many dialogs
+    name_addr, tagged, tag = text.rpartition(">;tag=")
+    if tagged and TOKEN.fullmatch(tag):  # what is before it is the same in many dialogs
         display, uri = _parse_name_addr(name_addr)
-        if rest.startswith(";tag=") and TOKEN.fullmatch(rest, 5):  # as it is nearly always
-            return Address(uri, display, {"tag": rest[5:]})
+        return Address(uri, display, {"tag": tag})
+    return _parse_whole(text)
+
+
+@remembered
+def _parse_whole(text: str) -> Address:
+    """Read what has no tag alone behind it: a Contact or a Route, the To of what begins."""
+    name_addr, bracket, rest = text.rpartition(">")
+    if bracket and '"' not in rest:
+        display, uri = _parse_name_addr(name_addr)
         return Address(uri, display, parse_params(rest) if rest else {})
     match = _NAME_ADDR.match(text)
     if match is not None:

@@ -54,8 +54,11 @@ class Message:
         """Return the addresses of Contact, Route, Record-Route, P-Asserted-Identity and so on."""
         return [parse_address(value) for value in self.values(name)]
 
-    def read(self) -> None:
-        """Read in one go what every message must have. Raises BadMessage for what is not there."""
+    def read(self) -> CSeq:
+        """Read in one go what every message must have; return the CSeq.
+
+        Raises BadMessage for what is not there.
+        """
         headers = self.headers
         try:
             call_id, via = headers["Call-ID"][0], headers["Via"][0]
@@ -66,7 +69,8 @@ class Message:
             raise BadMessage("Call-ID is empty")
         self._via = parse_via(split_commas(via)[0] if "," in via else via)
         self._from, self._to = parse_address(from_), parse_address(to)
-        self._cseq = parse_cseq(cseq)
+        self._cseq = found = parse_cseq(cseq)
+        return found
 
     @property
     def call_id(self) -> str:

@@ -5,7 +5,6 @@ split get nothing.
 """
 
 import re
-from typing import cast
 
 from msgspec import Struct
 
@@ -37,30 +36,36 @@ def parse(data: bytes) -> Request | Response:
     head, blank, body = data.partition(b"\r\n\r\n")
     if len(head) > MOST_HEAD_BYTES:
         raise BadMessage("head too large", 513)
-    if not blank and not head.endswith(b"\r\n"):  # RFC 4475 3.1.2.15 forgets the empty line
-        raise BadMessage("no empty line after the head")
-    text = head.decode("utf-8", "surrogateescape").removesuffix("\r\n")
+    text = head.decode("utf-8", "surrogateescape")
+    if not blank:
+        if not text.endswith("\r\n"):  # RFC 4475 3.1.2.15 forgets the empty line
+            raise BadMessage("no empty line after the head")
+        text = text[:-2]
     lines = text.split("\r\n")
-    _refuse_controls(text, len(lines) - 1)
-    headers, has_repeats = _split(lines)
+    _refuse_controls("".join(lines))
+    headers = _split_usual(lines)
+    has_repeats = False
+    if headers is None:
+        headers, has_repeats = _split(lines)
     start = _start(lines[0])
-    body = _cut(headers, body)
+    if "Content-Length" in headers:
+        body = _cut(headers, body)
+    message: Request | Response
     if isinstance(start, _RequestLine):
-        request = Request(start.method, start.uri, headers, body, start.version)
-        request.has_repeats = has_repeats
-        return request
-    response = Response(start.status, headers, body, start.reason)
-    response.has_repeats = has_repeats
-    return response
+        message = Request(start.method, start.uri, headers, body, start.version)
+    else:
+        message = Response(start.status, headers, body, start.reason)
+    message.has_repeats = has_repeats
+    return message
 
 
-def _refuse_controls(text: str, ends: int) -> None:
+def _refuse_controls(text: str) -> None:
     """Refuse what others may take for the end of a line or of a text: a bare CR, LF or NUL.
 
-    `ends` lines end as they must. NUL may stand escaped in a quoted-string (RFC 3261 25.1; RFC 4475
-    intmeth).
+    `text` is the head without the ends of its lines. NUL may stand escaped in a quoted-string
+    (RFC 3261 25.1; RFC 4475 intmeth).
     """
-    if text.count("\r") != ends or text.count("\n") != ends:
+    if "\r" in text or "\n" in text:
         raise BadMessage("bare CR or LF in the head")
     if "\0" in text and text.count("\0") != text.count("\\\0"):
         raise BadMessage("zero byte in the head")
@@ -98,6 +103,20 @@ def _start(line: str) -> _RequestLine | _StatusLine:
     return _RequestLine(method, uri, version)
 
 
+def _split_usual(lines: list[str]) -> Headers | None:
+    """Split header rows as nearly all are written; None where one is not, or a name is repeated."""
+    if len(lines) > MOST_FIELDS:
+        return None
+    headers: Headers = {}
+    try:
+        for row in lines[1:]:
+            name, _, value = row.partition(": ")
+            headers[KNOWN[name]] = [value.strip(" \t")]
+    except KeyError:
+        return None
+    return headers if len(headers) == len(lines) - 1 else None
+
+
 def _split(lines: list[str]) -> tuple[Headers, bool]:
     """Split header rows; tell whether a name stands twice. A row without a name is no SIP.
 
@@ -132,9 +151,7 @@ def _cut(headers: Headers, body: bytes) -> bytes:
 
     One that is wrong or stands twice stays, for validate to find; then no octet is body.
     """
-    lengths = headers.get("Content-Length")
-    if lengths is None:
-        return body
+    lengths = headers["Content-Length"]
     length = lengths[0]
     if length == "0" and len(lengths) == 1:
         del headers["Content-Length"]
@@ -155,9 +172,8 @@ def validate(message: Message) -> None:
     status to answer.
     """
     headers = message.headers
-    is_request = isinstance(message, Request)
-    if is_request:
-        _validate_start(cast(Request, message))
+    if isinstance(message, Request):
+        _validate_start(message)
     if message.has_repeats:
         for name, values in headers.items():
             if len(values) > 1 and name in SINGLE:
@@ -166,13 +182,12 @@ def validate(message: Message) -> None:
         raise BadMessage("Content-Length is wrong")
     if len(message.body) > MOST_BODY_BYTES:
         raise BadMessage("body too large", 513)
-    message.read()
-    cseq = message.cseq
-    if is_request:
-        if cseq.method != cast(Request, message).method:
+    cseq = message.read()
+    if isinstance(message, Request):
+        if cseq.method != message.method:
             raise BadMessage("CSeq names another method")
         message.number("Max-Forwards", MOST_MAX_FORWARDS)
-    elif cast(Response, message).status >= 300:
+    elif isinstance(message, Response) and message.status >= 300:
         return  # it makes no dialog
     if cseq.method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
         raise BadMessage("To is no SIP URI")  # RFC 4475 3.3.4
@@ -184,9 +199,10 @@ def validate(message: Message) -> None:
 
 def _validate_start(request: Request) -> None:
     """Ask of a request line what RFC 3261 7.1 and 19.1.1 demand."""
-    if not request.version:
-        raise BadMessage("broken request line")
-    if request.version.upper() != "SIP/2.0":
-        raise BadMessage("version not supported", 505)
+    if request.version != "SIP/2.0":
+        if not request.version:
+            raise BadMessage("broken request line")
+        if request.version.upper() != "SIP/2.0":
+            raise BadMessage("version not supported", 505)
     if Uri.parse(request.uri).headers is not None:
         raise BadMessage("Request-URI has header fields")
