@@ -1,11 +1,15 @@
-"""Which codecs a peer is offered: an SDP with fewer formats, in another order."""
+"""Which codecs a peer is offered: an SDP with fewer formats, in another order.
+
+And which of them a tone of ours can be: the worker encodes G.711 alone.
+"""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from msgspec import structs
 
 from sipcore.errors import MediaError
-from sipcore.media.offer import STATIC_CODECS
+from sipcore.media.offer import STATIC_CODECS, Described
 from sipcore.message.sdp import Media, below_of, parse_sdp
 
 _BESIDE_SPEECH = ("telephone-event", "cn")  # no codecs: they go along with any
@@ -22,6 +26,25 @@ def with_codecs(sdp: bytes, names: Sequence[str]) -> bytes:
         _filtered(one, wanted) if one.kind == "audio" and one.port else one for one in parsed.media
     )
     return structs.replace(parsed, media=media).to_bytes()
+
+
+def tone_codec(hears: Described, speaks: Described) -> tuple[int, Literal["PCMU", "PCMA"]] | None:
+    """Return payload type and name of what one side can hear in the other's place.
+
+    None where the two have no G.711 in common, or the one is not to hear the other now.
+    """
+    is_heard = hears.wants_media and speaks.direction in ("sendrecv", "sendonly")
+    if not (is_heard and hears.is_relayed and speaks.is_relayed and hears.kind == "audio"):
+        return None
+    for number, codec in speaks.codecs.items():
+        facing = hears.codecs.get(number)
+        if facing is None or facing.name.upper() != codec.name.upper():
+            continue
+        if codec.name.upper() == "PCMA":
+            return number, "PCMA"
+        if codec.name.upper() == "PCMU":
+            return number, "PCMU"
+    return None
 
 
 def _filtered(media: Media, wanted: dict[str, int]) -> Media:

@@ -17,6 +17,7 @@ from sipcore.media.quality import Totals as Totals
 
 Side = Literal["a", "b"]
 Mode = Literal["buffer", "pass"]
+Tone = Literal["ringback", "busy", "congestion"]
 
 MAX_FRAME = 16 << 20
 GAP_S = 0.02  # between writes under load, as the SIP socket is polled
@@ -64,11 +65,28 @@ class Open(Struct, frozen=True, array_like=True, tag="open"):
     descriptions: tuple[Description, ...] = ()
 
 
+class Play(Struct, frozen=True, array_like=True):
+    """A tone that is heard in the place of a stream, by its peer, while nobody speaks there.
+
+    It begins after `wait_ms`, in packets of `payload_type`, which is `codec` there, and ends for
+    good with the first packet that comes from where the stream was last described to be; with
+    `pause_ms` it is back whenever no packet has come for so long.
+    """
+
+    stream: int
+    tone: Tone
+    payload_type: int
+    codec: Literal["PCMU", "PCMA"]
+    wait_ms: int = 0
+    pause_ms: int = 0
+
+
 class Update(Struct, frozen=True, array_like=True, tag="update"):
-    """Describe streams anew. No reply."""
+    """Describe streams anew, and say what is played: `play`, or nothing any more. No reply."""
 
     call: str
     descriptions: tuple[Description, ...]
+    play: Play | None = None
 
 
 class Close(Struct, frozen=True, array_like=True, tag="close"):

@@ -14,6 +14,7 @@ from sipcore.ids import Ids
 from sipcore.media import control
 from sipcore.media.control import Description
 from sipcore.media.jitter import JitterBuffer
+from sipcore.media.player import Player
 from sipcore.media.quality import StreamState, Totals
 from sipcore.media.relay import RELATCH_S, Relay
 from sipcore.media.rtcp import Reporter
@@ -61,6 +62,7 @@ class Engine:
         self._buffer = JitterBuffer(self.streams, wire.batch, bounds_s, self._counters)
         self._relay = Relay(self.streams, wire, addresses, self._counters, self._buffer)
         self._relay.tap = tap
+        self._player = Player(self.streams, wire.batch, self._buffer, ids)
         self._reporter = Reporter(self.streams, wire, self._counters, ids.fraction)
         self._events: deque[control.Event] = deque()
         self._tick_at = np.inf
@@ -78,6 +80,7 @@ class Engine:
             case control.Update():
                 if (call := self._calls.get(verb.call)) is not None:
                     self._describe(call, verb.descriptions, now)
+                    self._let_play(call, verb.play, now)
                 return None
             case control.Record():
                 if self._tap is not None and (call := self._calls.get(verb.call)) is not None:
@@ -140,6 +143,9 @@ class Engine:
 
     def tick(self, now: float) -> None:
         """Do what is due: packets to be played, and a few times a second all the rest."""
+        if now >= self._player.next_at and self._player.play(now):
+            self._packet_at = now  # ticks go on
+            self._tick_at = min(self._tick_at, _next_tick(now))
         if now >= self._tick_at:
             self._play(now)
         if now >= self._care_at:
@@ -173,7 +179,7 @@ class Engine:
 
     def next_timeout(self) -> float:
         """Return when `tick` wants to be called."""
-        return min(self._tick_at, self._care_at)
+        return min(self._tick_at, self._care_at, self._player.next_at)
 
     def poll(self) -> control.Event | None:
         """Return the next event, or None."""
@@ -240,6 +246,15 @@ class Engine:
                 for number, one in call.descriptions.items()
                 if streams.lead[call.rows[number]] == lead
             )
+
+    def _let_play(self, call: Call, play: control.Play | None, now: float) -> None:
+        known = play is not None and 0 <= play.stream < len(call.rows)
+        row = call.rows[play.stream] if play is not None and known else None
+        if call.played is not None and call.played != row:
+            self._player.end(call.played)
+        call.played = row
+        if play is not None and row is not None:
+            self._player.begin(row, play, now)
 
     def _close(self, call_id: str, now: float) -> tuple[StreamState, ...]:
         if (call := self._calls.pop(call_id, None)) is None:

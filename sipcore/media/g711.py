@@ -1,4 +1,4 @@
-"""G.711 to linear sound (ITU-T G.711, tables 1 and 2): a look-up, one table for both laws."""
+"""G.711 and linear sound (ITU-T G.711, tables 1 and 2): a look-up, one table for both laws."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +34,11 @@ def decode(octets: NDArray[np.uint8], laws: NDArray[np.int64]) -> Samples:
     codes += (laws.astype(np.uint16) << 8)[:, None]
     samples: Samples = np.take(_FLAT, codes)
     return samples
+
+
+def encode(samples: NDArray[np.float64], law: int) -> NDArray[np.uint8]:
+    """Return the octets (n,) of a law that are nearest to samples in 16-bit units (n,)."""
+    codes = np.argsort(LINEAR[law], kind="stable")
+    values = LINEAR[law][codes].astype(np.float64)
+    between = (values[1:] + values[:-1]) / 2
+    return codes[np.searchsorted(between, samples, side="right")].astype(np.uint8)

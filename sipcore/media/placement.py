@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from sipcore.errors import MediaError
 from sipcore.log import logger
 from sipcore.media import control
 from sipcore.media.agreement import SIDES, Agreement, other_than
+from sipcore.media.codecs import tone_codec
 from sipcore.media.connection import Worker
-from sipcore.media.control import Lost, OnEvent, Record, Side, Stream
+from sipcore.media.control import Lost, OnEvent, Play, Record, Side, Stream
 from sipcore.media.offer import describe
 from sipcore.media.quality import StreamState
 from sipcore.message.sdp import Codec
@@ -31,8 +34,21 @@ _log = logger(__name__)
 _Numbers = dict[tuple[Side, int], int]  # of the streams of a call
 
 
+class Ringback(Struct, frozen=True):
+    """Who hears the ringback tone, when, and whether again after a pause: see control.Play."""
+
+    to: Side
+    wait_ms: int = 0
+    pause_ms: int = 0
+
+
 class Placement:
-    """The streams of one call and the worker that carries them. The base of MediaSession."""
+    """The streams of one call and the worker that carries them. The base of MediaSession.
+
+    `ringback` counts with the next words that the worker is told; `tell` tells it.
+    """
+
+    ringback: Ringback | None = None
 
     def __init__(self, pool: "MediaPool", call_id: str, on_event: OnEvent) -> None:
         self.on_event = on_event
@@ -64,7 +80,7 @@ class Placement:
         self._worker = worker
         worker.calls.add(self._call)
         if self._is_behind:
-            self._say()
+            self.tell()
         return True
 
     async def _move(self) -> None:
@@ -107,21 +123,34 @@ class Placement:
         self._is_behind = False
         if self._recording is not None:
             self._pool.expect_recording(self._call)  # what was told before is not the end of it
-        if self._descriptions() != told:
-            self._say()
+        if self._descriptions() != told or self.ringback is not None:
+            self.tell()
         else:
             self._say_record()
         return True
 
-    def _say(self) -> None:
+    def tell(self) -> None:
         """Tell the worker what is agreed now; if it is away, once it is there."""
+        play = None if self.ringback is None else self._play(self.ringback)
         try:
             if self._worker is not None:
-                self._worker.send(control.Update(self._call, self._descriptions()))
+                self._worker.send(control.Update(self._call, self._descriptions(), play))
             self._is_behind = False
         except MediaError:
             self._is_behind = True
         self._say_record()
+
+    def _play(self, ringback: Ringback) -> Play | None:
+        """Return what is to be played now; None where nobody could hear it."""
+        to, said = ringback.to, self._agreement.said
+        hears, speaks = said.get(to), said.get(other_than(to))
+        if hears is None or speaks is None:
+            return None
+        for media, pair in enumerate(zip(hears.streams, speaks.streams, strict=False)):
+            number, codec = self._streams.get((other_than(to), media)), tone_codec(*pair)
+            if number is not None and codec is not None:
+                return Play(number, "ringback", *codec, ringback.wait_ms, ringback.pause_ms)
+        return None
 
     def _say_record(self) -> None:
         if self._recording is None or self._worker is None:

@@ -74,7 +74,7 @@ class MediaSession(Placement):
             raise MediaError("an answer before any offer")
         self.face(side, source)
         told = self._agreement.answer(side, sdp, source)
-        self._say()
+        self.tell()
         return told
 
     def face(self, side: Side, peer: str) -> None:
@@ -91,7 +91,7 @@ class MediaSession(Placement):
             raise MediaError("an answer before any offer")
         self.face(side, source)
         self._agreement.learn(side, sdp, source)
-        self._say()
+        self.tell()
 
     def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
         """Answer an offer of `side` by what the other side said last, which is not asked.
@@ -99,7 +99,7 @@ class MediaSession(Placement):
         Raises BadMessage; MediaError where that cannot be done.
         """
         answered = self._agreement.answer_here(side, sdp, source)
-        self._say()
+        self.tell()
         return answered
 
     def is_due(self, side: Side) -> bool:

@@ -47,6 +47,8 @@ _STARTS = {
     "source_ssrc": -1,
     "played": -1,
     "scheduled_at": -np.inf,
+    "tone_at": np.inf,
+    "tone_begun": -1,
 }
 
 
@@ -77,6 +79,7 @@ class Call(Struct):
     streams: list[Stream]
     rows: list[int]
     descriptions: dict[int, Description]
+    played: int | None = None  # the row in whose place a tone is heard
 
     def audio(self) -> dict[Side, int]:
         """Return the row of each side's first stream: its audio."""
@@ -158,6 +161,13 @@ class Streams:
     played: Ints
     held: Ints
     late: Ints
+    # What is played in its place (player.py): which tone, from when on, since which slot.
+    tone: Ints
+    tone_type: Ints
+    tone_at: Floats
+    tone_pause_s: Floats
+    tone_begun: Ints
+    tone_offset: Ints
     # What was sent there.
     sent_packets: Ints
     sent_octets: Ints
@@ -203,7 +213,7 @@ class Streams:
         """Hand a row back. Nothing is relayed from or to it from now on."""
         self.is_open[row] = self.is_described[row] = self.is_sendable[row] = False
         self.is_latched[row] = self.is_sound_expected[row] = False
-        self.report_at[row] = np.inf
+        self.report_at[row] = self.tone_at[row] = np.inf
         self._free.append(row)
 
     def pair(self, rows: dict[tuple[Side, int], int]) -> list[tuple[int, Side]]:
