@@ -1,7 +1,8 @@
 """Before the answer: 18x of the callee's forks, PRACKs and UPDATEs in early dialogs.
 
 Each leg is its own user agent (RFC 3262, 3311): what is agreed with one is told to the other as
-soon as that one may be told, at the latest by upkeep.py after the answer.
+soon as that one may be told, at the latest by upkeep.py after the answer. A caller that was given
+SDP plays no ringback of its own: while nothing comes that it could hear, we play it (RFC 3960).
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from sipcore.dialog.negotiation import OFFERED, RECEIVE_ANSWER, STABLE
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.control import Lost
+from sipcore.media.placement import Ringback
 from sipcore.message.reason import q850_in
 
 if TYPE_CHECKING:
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from sipcore.call.hunt import Caller
 
 RETRY_AFTER_S = "2"
+PAUSE_MS = 500
+
+# When a caller with early media hears our ringback: at a 180, at a 183 whose RTP does not come.
+AT_180 = Ringback("a")
+AT_183 = Ringback("a", wait_ms=PAUSE_MS)
+# Who rings has given no SDP, and whoever has may have spoken before, and may yet.
+BESIDE = Ringback("a", pause_ms=PAUSE_MS)
 
 _log = logger(__name__)
 
@@ -29,19 +38,32 @@ _log = logger(__name__)
 def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media of a fork on."""
     response = event.response
-    told = b""
-    if response.body and response.content_type == SDP:
-        early = leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
-        if early is None or early.sdp is response.body:
-            told = hear(call, leg, response.body)
-    call.ring(response.status, told)
+    status, told = response.status, b""
+    early = leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
+    is_sdp = bool(response.body) and response.content_type == SDP
+    if is_sdp and (early is None or early.sdp is response.body):
+        told = hear(call, leg, response.body, AT_180 if status == 180 else AT_183)
+    elif status == 180 and call.media.has_spoken("b"):
+        ring_back(call, AT_180 if early is not None and early.sdp else BESIDE)
+    call.ring(status, told)
 
 
-def hear(call: "Caller", leg: Leg, sdp: bytes) -> bytes:
-    """Take what a fork says; return what the caller may be told of it in an 18x now."""
+def ring_back(call: "Caller", ringback: Ringback) -> None:
+    """Let a caller that has early media hear that it rings; any other hears its own phone."""
+    if isinstance(call.a, CallerLeg):
+        call.media.ringback = ringback
+        call.media.tell()
+
+
+def hear(call: "Caller", leg: Leg, sdp: bytes, ringback: Ringback = AT_183) -> bytes:
+    """Take what a fork says; return what the caller may be told of it in an 18x now.
+
+    `ringback` is what the caller hears while the fork sends nothing.
+    """
     a, media = call.a, call.media
     if not isinstance(a, CallerLeg):
         return b""  # nobody hears it: an attempt that follows from a call (onward.py)
+    media.ringback = ringback
     try:
         if a.is_agreed:
             media.learn("b", sdp, leg.source)
@@ -63,6 +85,8 @@ def other_forks(call: "Caller", lost: CalleeLeg, legs: list[CalleeLeg]) -> None:
                 if told := hear(call, leg, early.sdp):
                     call.ring(183, told)
                 return
+    if any(not leg.is_over for leg in legs):
+        ring_back(call, BESIDE)
 
 
 def within(call: "Caller", leg: Leg, event: Within) -> None:

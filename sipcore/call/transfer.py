@@ -26,6 +26,7 @@ from sipcore.cdr.journal import JournalError
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.offer import Author
+from sipcore.media.placement import Ringback
 from sipcore.message.message import Response
 from sipcore.policy.attempt import Attempt
 from sipcore.policy.concurrency import Slot, trunk_key
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 0.1  # a re-INVITE between the two is still open
 WORTH_ANOTHER = frozenset({500, 503})
+PAUSE_MS = 500  # the transferor may speak till it has gone
 GLARE_S = (2.1, 4.0)  # RFC 3261 14.1: we own the Call-ID, or may as well
 
 _log = logger(__name__)
@@ -107,9 +109,21 @@ class Transfer:
         remaining = remaining_of(self.call.book, self.stays)
         draw = desk.ids.fraction()
         attempt = Attempt(self.source, dialled, None, draw, remaining)
-        self._onward = Onward(self.call, attempt, offer, lambda *_: self.report.say(180))
+        self._onward = Onward(self.call, attempt, offer, lambda *_: self._rings())
         self._onward.start(lambda _: self.later(self._rung, 0.0))
         return None
+
+    def _rings(self) -> None:
+        """Tell the transferor, and let whoever stays hear it."""
+        self.report.say(180)
+        if self.call.media.ringback is None:
+            self.call.media.ringback = Ringback(self.stays.side, pause_ms=PAUSE_MS)
+            self.call.media.tell()
+
+    def _hush(self) -> None:
+        if self.call.media.ringback is not None:
+            self.call.media.ringback = None
+            self.call.media.tell()
 
     async def _rung(self) -> Ending | None:
         onward = self._onward
@@ -165,6 +179,7 @@ class Transfer:
         """
         media = self.call.media
         assert self.offered is not None
+        media.ringback = None
         standing = media.stand_in(self.side, *self.offered)
         try:
             media.learn(self.side, answer, leg.source)
@@ -209,6 +224,7 @@ class Transfer:
         """Tell the transferor. One who has hung up is rung; else the call is over."""
         self.report.say(end.status)
         self._onward = None
+        self._hush()
         if not self.leg.is_over:
             self.is_over = True
             return None

@@ -177,6 +177,10 @@ class MediaSession(Placement):
         """Return side, m-line and RTP port of every stream, in the order they were opened."""
         return tuple((*key, self._ports[number]) for key, number in self._streams.items())
 
+    def has_spoken(self, side: Side) -> bool:
+        """Say whether a side has described its media."""
+        return side in self._agreement.said
+
     def is_held(self, side: Side) -> bool:
         """Say whether `side` holds the other one."""
         said = self._agreement.said.get(side)

@@ -3,7 +3,8 @@
 import pytest
 
 from sipcore.errors import MediaError
-from sipcore.media.codecs import with_codecs
+from sipcore.media.codecs import tone_codec, with_codecs
+from sipcore.media.offer import Described, read
 from sipcore.message.sdp import parse_sdp
 
 OFFER = (
@@ -40,3 +41,49 @@ def test_what_has_all_is_left_as_it_is() -> None:
 def test_nothing_in_common_is_told() -> None:
     with pytest.raises(MediaError, match="no codec"):
         with_codecs(OFFER, ("G722",))
+
+
+def side(formats: str, direction: str = "sendrecv", more: str = "") -> Described:
+    text = (
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+        f"m=audio 4000 RTP/AVP {formats}\r\n{more}a={direction}\r\n"
+    )
+    return read(parse_sdp(text.encode()), "192.0.2.1").streams[0]
+
+
+@pytest.mark.parametrize(
+    ("hears", "speaks", "codec"),
+    [
+        ("0 8 18", "8", (8, "PCMA")),
+        ("8 0", "0 8", (0, "PCMU")),  # the answer's order
+        ("18 8", "18 8", (8, "PCMA")),
+        ("18 8", "18", None),
+        ("8", "0", None),
+    ],
+)
+def test_a_tone_is_in_the_g711_that_both_have(
+    hears: str, speaks: str, codec: tuple[int, str] | None
+) -> None:
+    assert tone_codec(side(hears), side(speaks)) == codec
+
+
+@pytest.mark.parametrize(
+    ("hears", "speaks", "is_heard"),
+    [
+        ("sendrecv", "sendrecv", True),
+        ("recvonly", "sendonly", True),
+        ("sendonly", "sendrecv", False),
+        ("inactive", "inactive", False),
+        ("sendrecv", "inactive", False),
+        ("sendrecv", "recvonly", False),
+    ],
+)
+def test_a_tone_is_for_who_is_to_hear_the_other(hears: str, speaks: str, is_heard: bool) -> None:
+    assert (tone_codec(side("8", hears), side("8", speaks)) is not None) == is_heard
+
+
+def test_a_number_that_means_something_else_there_is_no_codec_for_a_tone() -> None:
+    theirs = side("96", more="a=rtpmap:96 opus/48000/2\r\n")
+    assert tone_codec(theirs, side("96", more="a=rtpmap:96 PCMA/8000\r\n")) is None
+    mine = side("96", more="a=rtpmap:96 PCMA/8000\r\n")
+    assert tone_codec(mine, mine) == (96, "PCMA")

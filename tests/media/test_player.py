@@ -31,7 +31,8 @@ def left(bench: Bench) -> list[Left]:
 def samples(bench: Bench, law: int = A_LAW) -> NDArray[np.int16]:
     """Return the sound that B got."""
     octets = b"".join(packet[12:] for _, port, packet in bench.wire.log if port == OUT)
-    return decode(np.frombuffer(octets, np.uint8).reshape(1, -1), np.array([law]))[0]
+    row = np.frombuffer(octets, np.uint8).reshape(1, -1)
+    return decode(row, np.array([law])).reshape(-1)
 
 
 def check_goes_on(packets: list[Left]) -> None:

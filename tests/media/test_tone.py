@@ -11,7 +11,8 @@ from sipcore.media.tone import LEVEL_DBM0, SHAPES, packets
 
 def sound(tone: Tone, law: int) -> NDArray[np.float64]:
     made = packets(tone, law)
-    return decode(made.reshape(1, -1), np.array([law]))[0].astype(np.float64)
+    octets = made.reshape(1, -1)
+    return decode(octets, np.array([law])).reshape(-1).astype(np.float64)
 
 
 @pytest.mark.parametrize("law", [MU_LAW, A_LAW])

@@ -64,6 +64,7 @@ class World:
         self._config = config
         self.media = self._make_media()
         self._ticking: asyncio.TimerHandle | None = None
+        self._tick_s = 1.0
         self.phones: list[Phone] = []
         self.sequence = 0
         self.zone: dict[tuple[str, str], Records] = {}  # what the DNS knows, by kind and name
@@ -151,7 +152,7 @@ class World:
     def _tick(self) -> None:
         """Let the media engine run once a second, and whenever tests call run()."""
         self._run_media()
-        self._ticking = asyncio.get_running_loop().call_later(1.0, self._tick)
+        self._ticking = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
 
     def _run_media(self) -> None:
         for number in range(len(self.workers.wires)):
@@ -198,6 +199,34 @@ class World:
                 wire.deliver(source, int(found[1]), rtp(self.sequence, payload_type=8))
             self._run_media()
             await asyncio.sleep(1)
+
+    def tick_each(self, seconds: float) -> None:
+        """Let the media engine run that often: as a worker does while sound plays, if need be."""
+        self._tick_s = seconds
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._tick()
+
+    async def listen(self, phone: Phone, seconds: float) -> list[bytes]:
+        """Let time pass; return the RTP that a phone has got since it was asked last."""
+        await asyncio.sleep(seconds)
+        there = (phone.place[0], phone.place[1] + 1000)
+        heard: list[bytes] = []
+        for wire in self.workers.wires:
+            heard += [packet for _, remote, packet in wire.sent if remote == there]
+            wire.sent = [one for one in wire.sent if one[1] != there]
+        return heard
+
+    async def talk(self, phone: Phone, heard: bytes, seconds: float) -> None:
+        """Let a phone speak to where the SDP that it heard says, a packet each 20 ms."""
+        found = re.search(rb"m=audio ([0-9]+)", heard)
+        assert found is not None
+        source = (phone.place[0], phone.place[1] + 1000)
+        for _ in range(round(seconds * 50)):
+            self.sequence += 1
+            for wire in self.workers.wires:
+                wire.deliver(source, int(found[1]), rtp(self.sequence, payload_type=8))
+            await asyncio.sleep(0.02)
 
     def bugs(self) -> float:
         """Count what met a bug: exceptions that the endpoint had to catch."""

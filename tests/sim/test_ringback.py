@@ -1,0 +1,461 @@
+"""Who has early media and hears nothing hears our ringback (freeswitch 1725, RFC 3960)."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sipcore.dialog.events import Within
+from sipcore.media import control
+from sipcore.media.g711 import A_LAW, decode
+from tests.sim.loop import simulate
+from tests.sim.parties import habits, party, two_phones
+from tests.sim.party import Party, PartyPhone, description
+from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.talking import check_all_is_over, talking
+from tests.sim.test_transfer import FOUR, refer, reports, third
+from tests.sim.world import CARRIER_A, OUTSIDE, World, world
+from tests.store.files import DEMO
+
+Scene = Callable[[World, Party, Party, PartyPhone], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _listening(folder: Path, provisioning: str = DEMO) -> AsyncIterator[World]:
+    """Open a world whose media engine runs as a worker does while sound plays."""
+    async with world(folder, provisioning=provisioning) as here:
+        here.tick_each(0.005)
+        yield here
+
+
+def is_tone(packet: bytes) -> bool:
+    return not packet.endswith(b"\x55" * 100) or packet[12:] == b"\xd5" * 160
+
+
+def tones(heard: list[bytes]) -> list[bytes]:
+    return [packet for packet in heard if is_tone(packet)]
+
+
+def words(heard: list[bytes]) -> list[bytes]:
+    return [packet for packet in heard if not is_tone(packet)]
+
+
+def check_ringback(heard: list[bytes]) -> None:
+    """Check that what was heard for a second or more is the tone, in one piece."""
+    octets = np.frombuffer(b"".join(packet[12:] for packet in heard[:50]), np.uint8)
+    sound = decode(octets.reshape(1, -1), np.array([A_LAW])).reshape(-1)
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    assert spectrum.argmax() * 8000 / len(sound) == pytest.approx(450, abs=2)
+    check_one_piece(heard)
+
+
+def check_one_piece(heard: list[bytes]) -> None:
+    assert len({packet[8:12] for packet in heard}) == 1
+    for one, following in pairwise(heard):
+        assert int.from_bytes(following[2:4]) == (int.from_bytes(one[2:4]) + 1) & 0xFFFF
+        step = int.from_bytes(following[4:8]) - int.from_bytes(one[4:8])
+        assert 160 <= step & 0xFFFFFFFF < 1 << 31
+
+
+def scene(tmp_path: Path, play: Scene, *, reliable: bool = False, is_delayed: bool = False) -> None:
+    """Play a call from 8001 to 8002 that rings; it is over at the end, and nothing is left."""
+
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, callee = await two_phones(here, lambda: habits(reliable=reliable, update=True))
+            a = caller.begin("8002", habits(reliable=reliable, update=True), is_delayed=is_delayed)
+            await callee.rang.wait()
+            b = party(callee.calls[0])
+            await play(here, a, b, caller)
+            assert (a.faults, b.faults) == ([], [])
+            a.hang_up()
+            await here.pass_time(1)
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def early(b: Party, direction: str = "sendrecv") -> bytes:
+    return description(b.phone.place, 1, direction, "8 101")
+
+
+def test_a_180_without_sdp_leaves_the_ringing_to_the_phone(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        here.workers.verbs.clear()
+        b.ring(180)
+        assert await here.listen(caller, 5) == []
+        b.pick_up()
+        await a.answered.wait()
+        assert await here.listen(caller, 2) == []
+        assert [one.body for one in a.answers if one.status == 180] == [b""]
+        updates = [one for one in here.workers.verbs if isinstance(one, control.Update)]
+        assert [one.play for one in updates] == [None], "the answer's own, and no other"
+
+    scene(tmp_path, play)
+
+
+def test_a_180_with_sdp_and_no_sound_is_heard_at_once(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(180, early(b))
+        heard = await here.listen(caller, 1.2)
+        assert len(heard) == pytest.approx(57, abs=2)
+        check_ringback(heard)
+
+    scene(tmp_path, play)
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_a_183_whose_sound_does_not_come_is_heard_after_half_a_second(
+    tmp_path: Path, reliable: bool
+) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b), is_reliable=reliable)
+        await here.pass_time(0)
+        assert await here.listen(caller, 0.5) == []
+        check_ringback(await here.listen(caller, 5))
+
+    scene(tmp_path, play, reliable=reliable)
+
+
+def test_sound_within_half_a_second_of_the_183_is_all_that_is_heard(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b))
+        await here.pass_time(0.4)
+        speaking = here.beside(here.talk(b.phone, b.requests[0].body, 3))
+        heard = await here.listen(caller, 6)
+        await speaking
+        assert (len(tones(heard)), len(words(heard))) == (0, 150)
+
+    scene(tmp_path, play)
+
+
+def test_the_first_early_sound_ends_the_tone_for_good(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b))
+        heard = await here.listen(caller, 2)
+        check_ringback(heard)
+        here.beside(here.talk(b.phone, b.requests[0].body, 2))
+        then = await here.listen(caller, 3)
+        assert len(tones(then)) <= 3
+        assert [is_tone(packet) for packet in then] == sorted(map(is_tone, then), reverse=True)
+        b.ring(183, early(b))
+        b.ring(180)
+        assert await here.listen(caller, 3) == [], "an announcement may pause"
+        check_one_piece(heard + then)
+
+    scene(tmp_path, play)
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_the_answer_ends_the_tone_and_its_sound_goes_on_from_it(
+    tmp_path: Path, reliable: bool
+) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b), is_reliable=reliable)
+        before = await here.listen(caller, 2)
+        b.pick_up()
+        await a.answered.wait()
+        after = await here.listen(caller, 2)
+        assert len(after) <= 3
+        here.beside(here.talk(b.phone, b.requests[0].body, 1))
+        talk = await here.listen(caller, 2)
+        assert len(words(talk)) == 50
+        check_one_piece(before + after + talk)
+
+    scene(tmp_path, play, reliable=reliable)
+
+
+def test_a_180_after_a_183_without_sound_does_not_wait(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b))
+        await here.listen(caller, 0.1)
+        b.ring(180)
+        assert len(await here.listen(caller, 0.3)) == pytest.approx(12, abs=2)
+
+    scene(tmp_path, play)
+
+
+def test_nothing_is_played_to_who_is_told_that_nothing_will_come(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b, "inactive"))
+        assert await here.listen(caller, 3) == []
+
+    scene(tmp_path, play)
+
+
+def test_a_caller_without_sdp_hears_it_once_its_prack_has_answered(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b))
+        await here.pass_time(0.1)
+        assert a.agreed is not None
+        check_ringback(await here.listen(caller, 3))
+
+    scene(tmp_path, play, reliable=True, is_delayed=True)
+
+
+def test_a_caller_without_sdp_that_cannot_prack_hears_its_phone(tmp_path: Path) -> None:
+    async def play(here: World, a: Party, b: Party, caller: PartyPhone) -> None:
+        b.ring(183, early(b))
+        b.ring(180)
+        assert await here.listen(caller, 3) == []
+
+    scene(tmp_path, play, is_delayed=True)
+
+
+def test_a_caller_that_gives_up_hears_no_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, callee = await two_phones(here)
+            a = caller.begin("8002", habits())
+            await callee.rang.wait()
+            b = party(callee.calls[0])
+            b.ring(183, early(b))
+            assert tones(await here.listen(caller, 2))
+            a.hang_up()
+            await a.ended.wait()
+            assert await here.listen(caller, 3) == []
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+async def _forked(here: World) -> tuple[PartyPhone, Party, Party, Party]:
+    """Let a call ring at two phones of an extension."""
+    caller, first = await two_phones(here)
+    second = PartyPhone(here.net, ("10.0.1.9", 5060), "8002", "workshop-8002")
+    here.phones.append(second)
+    second.on_invite = lambda talk: None
+    assert (await second.register()).status == 200
+    a = caller.begin("8002", habits())
+    await first.rang.wait()
+    await second.rang.wait()
+    return caller, a, party(first.calls[0]), party(second.calls[0])
+
+
+def test_a_fork_that_rings_is_heard_when_the_one_that_spoke_is_gone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, a, one, other = await _forked(here)
+            other.ring(180)
+            one.ring(183, early(one))
+            here.beside(here.talk(one.phone, one.requests[0].body, 2))
+            heard = await here.listen(caller, 2)
+            assert tones(heard) == []
+            one.phone.refuse(one, 486)
+            then = await here.listen(caller, 2)
+            assert len(words(then)) <= 2
+            check_ringback(tones(then))
+            check_one_piece(heard + then)
+            other.pick_up()
+            await a.answered.wait()
+            assert len(await here.listen(caller, 2)) <= 2
+            a.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_one_fork_that_rings_leaves_the_others_sound_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, a, one, other = await _forked(here)
+            one.ring(183, early(one))
+            speaking = here.beside(here.talk(one.phone, one.requests[0].body, 3))
+            await here.listen(caller, 0.2)
+            other.ring(180)
+            heard = await here.listen(caller, 2.5)
+            assert tones(heard) == []
+            await speaking
+            a.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_another_fork_that_is_silent_is_waited_for_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, a, one, other = await _forked(here)
+            one.ring(183, early(one))
+            here.beside(here.talk(one.phone, one.requests[0].body, 1))
+            heard = await here.listen(caller, 1)
+            other.ring(183, early(other))
+            heard += await here.listen(caller, 0.4)
+            assert tones(heard) == []
+            heard += await here.listen(caller, 2)
+            assert len(tones(heard)) > 50
+            check_one_piece(heard)
+            a.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_freeswitch_1725_a_carriers_183_without_rtp(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, carrier = await here.desk_phone(), here.carrier(CARRIER_A)
+            carrier.on_invite = lambda talk: carrier.ring(talk, 183, sdp(carrier.place))
+            talk = caller.call(OUTSIDE)
+            await carrier.rang.wait()
+            check_ringback(await here.listen(caller, 3))
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_the_tone_outlives_its_media_worker(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, callee = await two_phones(here)
+            a = caller.begin("8002", habits())
+            await callee.rang.wait()
+            b = party(callee.calls[0])
+            b.ring(183, early(b))
+            assert await here.listen(caller, 1)
+            here.workers.kill()
+            await here.pass_time(0.2)
+            here.workers.revive()
+            await here.pass_time(0.3)
+            check_ringback(await here.listen(caller, 3))
+            a.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+async def _transferred(here: World, hold: str) -> tuple[Talk, Talk, Phone]:
+    """Let the callee send the caller on to a third phone that only rings."""
+    _, talk, callee, other = await talking(here)
+    last = await third(here)
+    last.on_invite = last.ring
+    if hold:
+        other.request("INVITE", sdp(callee.place, hold, version=2))
+        await here.pass_time(0.5)
+    refer(other, "8004")
+    await here.pass_time(0.5)
+    assert reports(other) == ["100 Trying", "180 Ringing"]
+    return talk, other, last
+
+
+@pytest.mark.parametrize("hold", ["", "sendonly"])
+def test_who_stays_in_a_transfer_hears_the_target_ring(tmp_path: Path, hold: str) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path, FOUR) as here:
+            talk, other, last = await _transferred(here, hold)
+            before = await here.listen(talk.phone, 3)
+            check_ringback(before)
+            last.pick_up(last.calls[0])
+            await here.listen(talk.phone, 1)
+            assert other.is_over
+            assert await here.listen(talk.phone, 2) == []
+            here.beside(here.talk(last, last.calls[0].requests[0].body, 1))
+            assert len(words(await here.listen(talk.phone, 2))) == 50
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_transferor_that_goes_on_speaking_is_heard(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path, FOUR) as here:
+            caller, talk, callee, other = await talking(here)
+            last = await third(here)
+            last.on_invite = last.ring
+            here.beside(here.talk(callee, other.requests[0].body, 2))
+            heard = await here.listen(caller, 0.5)
+            refer(other, "8004")
+            heard += await here.listen(caller, 1.4)
+            assert tones(heard) == []
+            other.request("BYE")
+            other.is_over = True
+            heard += await here.listen(caller, 2)
+            assert len(tones(heard)) > 60
+            check_one_piece(heard)
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_target_that_refuses_gives_who_stays_the_transferor_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path, FOUR) as here:
+            talk, other, last = await _transferred(here, "")
+            assert tones(await here.listen(talk.phone, 1))
+            last.refuse(last.calls[0], 486)
+            await here.listen(talk.phone, 0.5)
+            assert await here.listen(talk.phone, 2) == []
+            here.beside(here.talk(other.phone, other.requests[0].body, 1))
+            assert len(words(await here.listen(talk.phone, 2))) == 50
+            assert not other.is_over
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_forwarded_call_that_rings_is_heard_after_an_announcement(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path, FOUR) as here:
+            caller = await here.desk_phone()
+            callee = await here.desk_phone("8002", "workshop-8002")
+            last = await third(here)
+            last.on_invite = last.ring
+            callee.on_invite = lambda talk: callee.ring(talk, 183, sdp(callee.place))
+            talk = caller.call("8002")
+            await callee.rang.wait()
+            first = callee.calls[0]
+            here.beside(here.talk(callee, first.requests[0].body, 1))
+            heard = await here.listen(caller, 1)
+            assert tones(heard) == []
+            callee.refuse(first, 302, {"Contact": ["<sip:8004@acme.example>"]})
+            await last.rang.wait()
+            heard += await here.listen(caller, 2)
+            assert len(tones(heard)) > 60
+            check_one_piece(heard)
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_call_that_is_answered_hears_no_ringback_of_a_later_update(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path) as here:
+            caller, talk, callee, other = await talking(here)
+            answered: list[str] = []
+
+            def on_request(_: Talk, event: Within) -> bool:
+                answered.append(event.request.method)
+                return False
+
+            other.on_request = on_request
+            talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
+            await here.pass_time(0.5)
+            talk.request("INVITE", sdp(caller.place, version=3))
+            await here.pass_time(0.5)
+            assert answered == ["INVITE", "INVITE"]
+            assert await here.listen(caller, 2) == []
+            assert await here.listen(callee, 2) == []
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
