@@ -7,6 +7,7 @@ import pytest
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
+from tests.sim.net import Place
 from tests.sim.parties import disagreement, habits, party, two_phones
 from tests.sim.party import Party
 from tests.sim.phone import Talk
@@ -126,5 +127,40 @@ def test_hass_sip_47_a_re_invite_is_not_answered_486(tmp_path: Path) -> None:
             await here.pass_time(1)
             assert b.replies == [("INVITE", 200)]
             await _agrees(here, a, b)
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("hangs_up", ["a", "b"])
+def test_siphon_456_a_bye_that_overtakes_the_ack_ends_the_call_once(
+    tmp_path: Path, hangs_up: str
+) -> None:
+    """The ACK is held back on the wire, the BYE is not; then the ACK comes all the same."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, callee = await two_phones(here)
+            held: list[tuple[Place, Place, bytes]] = []
+
+            def holds_back(source: Place, to: Place, data: bytes) -> bool:
+                if source == caller.place and data.startswith(b"ACK") and not held:
+                    held.append((source, to, data))
+                    return True
+                return False
+
+            here.net.drops = holds_back
+            a = caller.begin("8002", habits())
+            await callee.rang.wait()
+            b = party(callee.calls[0])
+            b.pick_up()
+            await a.answered.wait()
+            {"a": a, "b": b}[hangs_up].hang_up()
+            await here.pass_time(0.1)
+            here.net.send(*held[0])
+            await here.pass_time(0.1)
+            assert (a.is_over, b.is_over) == (True, True)
+            (cdr,) = here.cdrs()
+            assert cdr.ended_by == ("caller" if hangs_up == "a" else "callee")
+            await check_all_is_over(here)
 
     simulate(main())
