@@ -68,6 +68,8 @@ class Talk:
             self.is_over = True
             self._exchange.abort()
             self._upkeep.close()
+            for asked in self._carried.values():  # RFC 3261 15.1.2
+                self._call.desk.endpoint.respond(asked, 487)
             if self._transfer is not None:
                 await self._transfer.stop()
 
@@ -228,7 +230,7 @@ class Talk:
             leg.ack(event.response)  # of a re-INVITE that was given up for a transfer
             return None
         asked = self._carried.pop(event.transaction, None)
-        if asked is not None and not event.is_local:  # no 408 for a non-INVITE (RFC 4320 4.2)
+        if asked is not None and not (event.is_local and status == 408):  # RFC 4320 4.2
             self._call.desk.endpoint.respond(asked, passable(status, 503))
         return None
 

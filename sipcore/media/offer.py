@@ -81,6 +81,7 @@ class Described(Struct, frozen=True, gc=False):
     is_direction_said: bool
     codecs: dict[int, Codec]
     kind: str = "audio"
+    event_type: int = -1  # the payload type in which it takes telephone-event (RFC 4733)
 
     @property
     def wants_media(self) -> bool:
@@ -342,6 +343,7 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
     address = _usable(stated or "", source)
     is_null = not address and direction in _HELD
     rtcp = media.rtcp
+    codecs = _codecs(media) if is_relayed else {}
     return Described(
         is_relayed,
         address,
@@ -351,8 +353,9 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
         rtcp[0] if rtcp else (media.port + 1) % 65536,
         _HELD[direction] if is_null else direction,
         is_null or said is not None,
-        _codecs(media) if is_relayed else {},
+        codecs,
         media.kind,
+        media.below.event_type if media.below.event_type in codecs else -1,
     )
 
 

@@ -59,6 +59,7 @@ class Below(Struct, frozen=True, gc=False):
     direction: str | None
     codecs: dict[int, Codec]
     rtcp: tuple[int, str | None] | None
+    event_type: int = -1  # the first payload type that is telephone-event (RFC 4733)
 
 
 NOTHING_BELOW = Below((), None, None, {}, None)
@@ -201,7 +202,10 @@ def _media(lines: tuple[str, ...]) -> Media:
 @remembered_lines
 def below_of(lines: tuple[str, ...]) -> Below:
     """Read the lines below an o= or m= line. Raises BadMessage for a c= that cannot be read."""
-    return Below(lines, _connection(lines), _direction(lines), _codecs(lines), _rtcp(lines))
+    codecs = _codecs(lines)
+    events = [one for one, codec in codecs.items() if codec.name.lower() == "telephone-event"]
+    first = events[0] if events else -1
+    return Below(lines, _connection(lines), _direction(lines), codecs, _rtcp(lines), first)
 
 
 def _origin(lines: tuple[str, ...]) -> Origin:

@@ -99,6 +99,23 @@ def test_byes_that_cross_are_both_answered(tmp_path: Path) -> None:
     simulate(main())
 
 
+@pytest.mark.parametrize("method", ["INFO", "MESSAGE"])
+def test_what_is_open_at_the_end_of_a_call_gets_its_answer(tmp_path: Path, method: str) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            talk, other = await _talking(here)
+            other.on_request = lambda _, event: event.request.method == method  # heard, unanswered
+            talk.request(method, b"x", {"Content-Type": ["application/x"]})
+            await here.pass_time(1)
+            assert talk.replies == []
+            other.hang_up()
+            await talk.ended.wait()
+            await here.pass_time(1)
+            assert talk.replies == [(method, 487)]  # RFC 3261 15.1.2
+
+    simulate(main())
+
+
 def test_a_node_that_stops_says_bye_until_it_is_heard(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
