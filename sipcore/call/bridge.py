@@ -278,7 +278,7 @@ async def _run(call: Call, held: Held) -> Ending:
 
 async def _reach(call: Call, permit: Permit) -> Won | Ending:
     """Open the media and ring."""
-    a = call.a
+    a = call.media.speakers["a"] = call.a
     try:
         if call.is_delayed:
             offer = await call.media.propose("b")
@@ -286,7 +286,8 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
         else:
             body = a.invite.body
             if (source := call.attempt.source).kind != "extension":
-                body = offered(call.book.profile(source.kind, source.id), body)
+                profile = call.book.profile(source.kind, source.id)
+                body, a.dtmf = offered(profile, body), profile.dtmf
             offer = await call.media.offer("a", body, a.source)
     except BadMessage as fault:
         return failed(400, fault.reason)
@@ -321,7 +322,7 @@ async def _keep_recording(call: Call) -> None:
 async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     """Answer the caller once the journal has the answer on disk. Why not, if it comes to that."""
     desk, leg, sdp = call.desk, won.leg, won.sdp
-    call.sides["b"] = leg
+    call.sides["b"] = call.media.speakers["b"] = leg
     call.media.ringback = None
     try:
         if call.a.is_agreed:

@@ -57,6 +57,14 @@ class CalleeLeg(Leg):
                 early.is_agreed = number is not None  # what overtook it is no answer (3262 5)
         return True
 
+    @property
+    def takes_info(self) -> bool:
+        """Whether it is told of keys by INFO; before the answer, as a fork that rings says."""
+        if self.dialog is None and self.dtmf == "any":
+            said = [early.allow for early in self.early.values() if early.allow]
+            return any("INFO" in row for allow in said for row in allow)
+        return super().takes_info
+
     def cancel(self, reason: str | None = None) -> None:
         """Give up on it: CANCEL if it may still be answered; an answer in spite of it is ended."""
         self.leave()

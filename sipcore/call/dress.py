@@ -4,7 +4,7 @@ An INVITE as invite.py writes it goes in and is changed, for a peer that has set
 registered with; all others go as they are.
 """
 
-from sipcore.media.codecs import with_codecs
+from sipcore.media.codecs import with_codecs, without_events
 from sipcore.message.flow import Hop
 from sipcore.message.message import Request, Response
 from sipcore.message.uri import Uri
@@ -56,7 +56,9 @@ def dress(request: Request, peer: Peer, hop: Hop, caller: tuple[str, str]) -> No
 
 def offered(profile: Profile, sdp: bytes) -> bytes:
     """Return an offer to or of a peer with the codecs that it may have. Raises MediaError: none."""
-    return with_codecs(sdp, profile.codecs) if profile.codecs and sdp else sdp
+    if profile.codecs and sdp:
+        sdp = with_codecs(sdp, profile.codecs)
+    return without_events(sdp) if profile.dtmf != "any" and sdp else sdp
 
 
 def as_heard(peer: Peer, response: Response) -> None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 from sipcore.call.callee import CalleeLeg, Early
 from sipcore.call.caller import CallerLeg
+from sipcore.call.digits import press
 from sipcore.call.ending import Ending, failed
 from sipcore.call.leg import SDP, Leg
 from sipcore.dialog.events import Cancelled, Reply, Unacked, Within
 from sipcore.dialog.negotiation import OFFERED, RECEIVE_ANSWER, STABLE
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
+from sipcore.media.agreement import other_than
 from sipcore.media.control import Lost
 from sipcore.media.placement import Ringback
+from sipcore.message.keys import tells_key
 from sipcore.message.reason import q850_in
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ def hear(call: "Caller", leg: Leg, sdp: bytes, ringback: Ringback = AT_183) -> b
     if not isinstance(a, CallerLeg):
         return b""  # nobody hears it: an attempt that follows from a call (onward.py)
     media.ringback = ringback
+    media.speakers["b"] = leg
     try:
         if a.is_agreed:
             media.learn("b", sdp, leg.source)
@@ -98,6 +102,9 @@ def within(call: "Caller", leg: Leg, event: Within) -> None:
         _offer_in_prack(call, leg, event)
     elif method == "UPDATE":
         _update(call, leg, event)
+    elif method == "INFO" and isinstance(call.a, CallerLeg) and tells_key(event.request):
+        status = press(call.media, other_than(leg.side), event)
+        leg.endpoint.respond(event.transaction, 200 if status is None else status)
     else:
         call.respond_early(event)
 

@@ -134,6 +134,8 @@ class Group:
         """Send an INVITE that is made already."""
         leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
         leg.party, leg.owner, leg.rules = target, call, call.desk.settings.refresh
+        if way.peer is not None and way.peer.profile.dtmf != "any":
+            leg.dtmf = way.peer.profile.dtmf
         self.legs.append(leg)
         self.ways[leg] = way
         return leg

@@ -28,6 +28,7 @@ from sipcore.message.message import Headers, Request, Response
 from sipcore.message.signer import CHALLENGED, Signer
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import CarrierTarget, Source, Target
+from sipcore.policy.profile import Dtmf
 
 if TYPE_CHECKING:
     from sipcore.call.deflect import Deflection
@@ -76,6 +77,7 @@ class Leg:
     """
 
     side: Side
+    dtmf: Dtmf = "any"
 
     def __init__(self, endpoint: Endpoint, notify: Notify, contact_user: str, source: str) -> None:
         self.endpoint = endpoint
@@ -132,6 +134,11 @@ class Leg:
     def allows(self, method: str) -> bool:
         """Tell whether the peer has said that it takes such requests."""
         return self.allow is not None and any(method in row for row in self.allow)
+
+    @property
+    def takes_info(self) -> bool:
+        """Whether it is told of keys by INFO, where it has no telephone-event (RFC 4733)."""
+        return self.dtmf == "info" or (self.dtmf == "any" and self.allows("INFO"))
 
     def request(
         self,

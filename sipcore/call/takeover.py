@@ -170,10 +170,12 @@ class Takeover(Transfer):
             offer, author = media.renew(self.stays.side)
             standing = media.stand_in(self.side, author, offer)
             media.face(self.side, newcomer.source)
+            media.speakers[self.side] = newcomer
             try:
                 return media.answer_here(self.side, newcomer.invite.body, newcomer.source)
             except (BadMessage, MediaError):
                 media.put_back(self.side, standing)
+                media.speakers[self.side] = self.leg
                 raise
         except BadMessage as fault:
             return failed(400, fault.reason)

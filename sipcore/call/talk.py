@@ -7,6 +7,7 @@ or answered here.
 from typing import TYPE_CHECKING
 
 from sipcore.call.allowed import CARRIED, carried
+from sipcore.call.digits import Digits, press
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
@@ -22,7 +23,8 @@ from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.agreement import other_than
-from sipcore.media.control import Lost, Silent
+from sipcore.media.control import Lost, Pressed, Silent
+from sipcore.message.keys import tells_key
 from sipcore.message.message import Headers
 from sipcore.message.refer import wants_no_reports
 
@@ -46,6 +48,7 @@ class Talk:
         if call.a.has_spoken_early:
             self._upkeep.look(call.desk.loop.time())
         self._carried: dict[Transaction, Transaction] = {}
+        self._digits: Digits | None = None
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
         self._heard_at = dict.fromkeys(("a", "b"), call.desk.loop.time())
@@ -120,6 +123,8 @@ class Talk:
                 return item
             case Silent():
                 return self._doubt(item)
+            case Pressed():
+                self._keys().tell(item, self._call.desk.loop.time())
             case Lost():
                 return Ending("node", 200, 41, "media worker lost")
             case (Leg() as leg, event):
@@ -182,7 +187,8 @@ class Talk:
         elif method == "OPTIONS":
             endpoint.respond(event.transaction, 200, {"Allow": [ALLOW], "Accept": [SDP]})
         elif method in CARRIED:
-            self._carry(leg, event)
+            if not (method == "INFO" and tells_key(event.request) and self._press(leg, event)):
+                self._carry(leg, event)
         else:
             self._call.respond_unknown(event)
         return None
@@ -201,6 +207,20 @@ class Talk:
     def _spares(self, leg: Leg) -> bool:
         """Tell whether the call goes on without a leg that has hung up."""
         return leg is self.spared or (self._transfer is not None and self._transfer.outlives(leg))
+
+    def _press(self, leg: Leg, event: Within) -> bool:
+        """Take the key of an INFO; False where it is to go on as INFO."""
+        status = press(self._call.media, other_than(leg.side), event)
+        if status is None and self._keys().repeats(leg.side, event, self._call.desk.loop.time()):
+            status = 200
+        if status is not None:
+            self._call.desk.endpoint.respond(event.transaction, status)
+        return status is not None
+
+    def _keys(self) -> Digits:
+        if self._digits is None:
+            self._digits = Digits(self._legs)
+        return self._digits
 
     def _carry(self, leg: Leg, event: Within) -> None:
         if len(self._carried) >= MOST_CARRIED:
@@ -228,6 +248,9 @@ class Talk:
             return None
         if event.transaction.is_invite and status < 300:
             leg.ack(event.response)  # of a re-INVITE that was given up for a transfer
+            return None
+        if self._digits is not None and self._digits.owns(event.transaction):
+            self._digits.answered()
             return None
         asked = self._carried.pop(event.transaction, None)
         if asked is not None and not (event.is_local and status == 408):  # RFC 4320 4.2

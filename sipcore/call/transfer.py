@@ -181,10 +181,12 @@ class Transfer:
         assert self.offered is not None
         media.ringback = None
         standing = media.stand_in(self.side, *self.offered)
+        media.speakers[self.side] = leg
         try:
             media.learn(self.side, answer, leg.source)
         except (BadMessage, MediaError):
             media.put_back(self.side, standing)
+            media.speakers[self.side] = self.leg
             raise
         return media.is_due(self.stays.side)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct, structs
 
 from sipcore.errors import MediaError
-from sipcore.media import precondition
+from sipcore.media import lent, precondition
 from sipcore.media.control import Side
+from sipcore.media.lent import Speaker, Uneven
 from sipcore.media.offer import (
     Author,
     Described,
@@ -21,7 +22,7 @@ from sipcore.media.offer import (
     refused,
     unheld,
 )
-from sipcore.message.sdp import Sdp, parse_sdp
+from sipcore.message.sdp import Codec, Sdp, parse_sdp
 
 SIDES: tuple[Side, Side] = ("a", "b")
 
@@ -31,6 +32,7 @@ class Told(Struct, frozen=True, gc=False):
 
     streams: tuple[Described, ...]
     sdp: bytes
+    lent: int = -1  # the payload type of a telephone-event that the other side does not have
 
 
 Standing = tuple[Author, Told | None]  # who writes for a side, and what it was told
@@ -51,6 +53,7 @@ class Agreement:
 
     def __init__(self, author: Callable[[], Author], port: Callable[[Side, int], int]) -> None:
         self.said: dict[Side, Said] = {}
+        self.speakers: dict[Side, Speaker] = {}
         self._make_author = author
         self._port = port
         self._authors: dict[Side, Author] = {}
@@ -70,7 +73,7 @@ class Agreement:
         self._note_conditions(side, sdp, parsed)
         if side not in self._heard:  # early media needs the first one at once
             self.said[side], self._heard[side] = said, sdp
-        return self._tell(to, parsed, said.streams)
+        return self._tell(to, parsed, said.streams, is_offer=True)
 
     def propose(self, side: Side, port: int) -> bytes:
         """Return an offer of our own for `side`, which nobody has said anything to."""
@@ -92,7 +95,7 @@ class Agreement:
         """Take note of the family of a side's address: what it was told was written for it."""
         author, told = self.author(side), self._told.get(side)
         if told is not None:
-            self._told[side] = Told(told.streams, author.facing(told.sdp, peer))
+            self._told[side] = Told(told.streams, author.facing(told.sdp, peer), told.lent)
         author.face(peer)
 
     def withdraw(self) -> None:
@@ -105,7 +108,7 @@ class Agreement:
             self._offered = None
         if open_.by is None and open_.before is not None:  # it will not have it: no second time
             now = self.said[other_than(open_.to)].streams
-            self._told[open_.to] = Told(now, open_.before.sdp)
+            self._told[open_.to] = Told(now, open_.before.sdp, open_.before.lent)
 
     def put_off(self) -> None:
         """Forget an offer of ours that was refused for now: what it said is due again."""
@@ -145,8 +148,10 @@ class Agreement:
             raise MediaError("nothing in this offer is what the other side can")
         self.said[side], self._heard[side] = said, sdp
         self._note_conditions(side, sdp, parsed)
-        answered = self._write(side, Sdp(facing.session, tuple(medias), facing.below), reduced)
-        self._told[side] = Told(tuple(told), answered)
+        answer = Sdp(facing.session, tuple(medias), facing.below)
+        answer, event_type = self._fit(side, answer, told, is_offer=False)
+        answered = self._write(side, answer, reduced)
+        self._told[side] = Told(tuple(told), answered, event_type)
         return answered
 
     def is_due(self, side: Side) -> bool:
@@ -155,6 +160,8 @@ class Agreement:
         now = self.said.get(other_than(side))
         if told is None or mine is None or now is None:
             return False
+        if told.lent >= 0 and not lent.has_events(now.streams) and not self._tells(side):
+            return True
         for index, one in enumerate(now.streams):
             if index >= len(told.streams) or index >= len(mine.streams):
                 return False  # an m-line more is for its speaker to offer
@@ -176,7 +183,7 @@ class Agreement:
         if len(parsed.media) < len(earlier.media):
             parsed = align(parsed, earlier)
         views = read(parsed, self.said[other].source).streams
-        told = self._tell(side, parsed, views)
+        told = self._tell(side, parsed, views, is_offer=True)
         return self._begin(side, before, told)
 
     def repeat(self, side: Side) -> bytes:
@@ -201,14 +208,22 @@ class Agreement:
         author = author or self._make_author()
         streams = unheld(self.said[side].streams)
         ports = self._ports(other_than(side), streams)
-        return author.write(parse_sdp(self._heard[side]), streams, ports), author
+        parsed = parse_sdp(self._heard[side])
+        if not lent.has_events(streams):
+            parsed, _ = self._fit(other_than(side), parsed, streams, is_offer=True)
+        return author.write(parsed, streams, ports), author
 
     def stand_in(self, side: Side, author: Author, offer: bytes) -> Standing:
         """Let somebody new, to whom `author` wrote `offer`, be in the place of a side."""
         standing = self.author(side), self._told.get(side)
         self._authors[side] = author
         parsed = parse_sdp(offer)  # the other side may have said something else since
-        self._told[side] = Told(read(parsed, "").streams, offer)
+        streams, event_type = read(parsed, "").streams, -1
+        stays = self.said[other_than(side)].streams
+        if not lent.has_events(stays) and lent.has_events(streams):
+            event_type = streams[0].event_type
+            streams = (lent.bare(streams[0]), *streams[1:])
+        self._told[side] = Told(streams, offer, event_type)
         self._open, self._offered = None, parsed
         return standing
 
@@ -236,10 +251,70 @@ class Agreement:
         self.said[side], self._heard[side] = said, sdp
         return parsed
 
-    def _tell(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
+    def _tell(
+        self, side: Side, sdp: Sdp, streams: Sequence[Described], *, is_offer: bool = False
+    ) -> bytes:
+        event_type = -1
+        mine = self.said.get(side)
+        is_offer |= mine is None
+        has = lent.has_events(streams)
+        if not has or not (is_offer or (mine is not None and lent.has_events(mine.streams))):
+            sdp, event_type = self._fit(side, sdp, streams, is_offer=is_offer)
+            if is_offer and event_type >= 0:
+                self._offered = sdp
         told = self._write(side, sdp, streams)
-        self._told[side] = Told(tuple(streams), told)
+        self._told[side] = Told(tuple(streams), told, event_type)
         return told
+
+    def _fit(
+        self, side: Side, sdp: Sdp, streams: Sequence[Described], *, is_offer: bool
+    ) -> tuple[Sdp, int]:
+        """Lend `side` a telephone-event that the other one, of `streams`, has not; or keep from it
+        one that it has not offered. Returns what was lent, -1 for nothing.
+        """
+        mine = self.said.get(side)
+        own = mine.streams[0] if mine is not None and lent.has_events(mine.streams) else None
+        if lent.has_events(streams):
+            return (sdp if is_offer or own is not None else lent.without(sdp)), -1
+        if not lent.is_audio(streams) or not (is_offer or own is not None):
+            return sdp, -1
+        if not self._tells(side):
+            return sdp, -1
+        event_type = lent.free_type(sdp) if own is None else own.event_type
+        codec = lent.OURS if own is None else own.codecs[event_type]
+        added = lent.lend(sdp, event_type, codec) if event_type >= 0 else None
+        return (sdp, -1) if added is None else (added, event_type)
+
+    def _tells(self, side: Side) -> bool:
+        """Tell whether keys of `side` may go on as INFO."""
+        speaker = self.speakers.get(other_than(side))
+        return speaker is not None and speaker.takes_info
+
+    def event_codec(self, side: Side) -> tuple[int, Codec] | None:
+        """Return in which payload type `side` takes events that it has agreed to, and its codec."""
+        mine, told = self.said.get(side), self._told.get(side)
+        if mine is None or told is None or not lent.has_events(mine.streams):
+            return None
+        if told.lent < 0 and not lent.has_events(told.streams):
+            return None
+        event_type = mine.streams[0].event_type
+        return event_type, mine.streams[0].codecs[event_type]
+
+    def uneven(self) -> tuple[Side, Uneven] | None:
+        """Return the side whose events are to be INFO for the other one; None for neither."""
+        said = self.said
+        if len(said) < 2 or all(lent.has_events(one.streams) for one in said.values()):
+            return None
+        for side in SIDES:
+            found = self.event_codec(side)
+            if found is None or self.event_codec(other_than(side)) is not None:
+                continue
+            if not self._tells(side):
+                return None
+            told = self._told[side]
+            sent_in = told.lent if told.lent >= 0 else told.streams[0].event_type
+            return side, Uneven(sent_in, found[1].clock_rate)
+        return None
 
     def _write(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
         ports = self._ports(side, streams)

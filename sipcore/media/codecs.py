@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import structs
 
 from sipcore.errors import MediaError
-from sipcore.media.offer import STATIC_CODECS, Described
-from sipcore.message.sdp import Media, below_of, parse_sdp
+from sipcore.media.offer import STATIC_CODECS, Described, with_formats
+from sipcore.message.sdp import Media, parse_sdp
 
 _BESIDE_SPEECH = ("telephone-event", "cn")  # no codecs: they go along with any
 
@@ -47,6 +47,18 @@ def tone_codec(hears: Described, speaks: Described) -> tuple[int, Literal["PCMU"
     return None
 
 
+def without_events(sdp: bytes) -> bytes:
+    """Leave telephone-event out of every audio m-line. Raises BadMessage for what is no SDP."""
+    parsed = parse_sdp(sdp)
+    media = tuple(
+        with_formats(one, [form for form in one.formats if _name(one, form) != "telephone-event"])
+        if one.kind == "audio" and one.below.event_type >= 0
+        else one
+        for one in parsed.media
+    )
+    return structs.replace(parsed, media=media).to_bytes()
+
+
 def _filtered(media: Media, wanted: dict[str, int]) -> Media:
     named = {form: _name(media, form) for form in media.formats}
     speech = [form for form in media.formats if named[form] in wanted]
@@ -54,15 +66,7 @@ def _filtered(media: Media, wanted: dict[str, int]) -> Media:
         raise MediaError("no codec that is relayed for this peer")
     speech.sort(key=lambda form: wanted[named[form]])
     kept = [*speech, *(form for form in media.formats if named[form] in _BESIDE_SPEECH)]
-    gone = tuple(
-        f"a={name}:{form} "
-        for form in media.formats
-        if form not in kept
-        for name in ("rtpmap", "fmtp")
-    )
-    head = f"m={media.kind} {media.port} {media.protocol} {' '.join(kept)}"
-    lines = (head, *(line for line in media.lines[1:] if not line.startswith(gone or ("\0",))))
-    return structs.replace(media, lines=lines, formats=tuple(kept), below=below_of(lines[1:]))
+    return with_formats(media, kept)
 
 
 def _name(media: Media, form: str) -> str:

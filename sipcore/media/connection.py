@@ -19,6 +19,7 @@ from sipcore.media.control import (
     Link,
     List,
     Listed,
+    Pressed,
     Recorded,
     Reply,
     Silent,
@@ -153,7 +154,7 @@ class Worker:
         self._unclosed.clear()
 
     def _heard(self, answer: Reply | Event) -> None:
-        if isinstance(answer, FirstPacket | Silent | Recorded):
+        if isinstance(answer, FirstPacket | Silent | Pressed | Recorded):
             self._owner.heard(answer)
         elif (future := self._asked.get(answer.id)) is not None and not future.done():
             future.set_result(answer)

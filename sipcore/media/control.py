@@ -38,7 +38,8 @@ class Description(Struct, frozen=True, array_like=True):
     use. `address` "": nothing is sent there (hold). `sources` are the only addresses that the
     stream may be latched to. `clock_rate` is in Hz; `other_rates` names the payload types that
     differ, 0 where timestamps say nothing of arrival (telephone-event, RFC 4733 2.2). `mode`: what
-    comes from it goes through the jitter buffer, or on at once (fax).
+    comes from it goes through the jitter buffer, or on at once (fax). `event_type`: the payload
+    type whose events go no further and are told (`Pressed`), with a clock of `event_rate`.
     """
 
     stream: int
@@ -50,6 +51,8 @@ class Description(Struct, frozen=True, array_like=True):
     clock_rate: int
     other_rates: tuple[tuple[int, int], ...] = ()
     mode: Mode = "buffer"
+    event_type: int = -1
+    event_rate: int = 8000
 
     def place(self) -> tuple[object, ...]:
         """Return where its speaker is: a change of it is a move, nothing else is."""
@@ -108,6 +111,21 @@ class Record(Struct, frozen=True, array_like=True, tag="record"):
     name: str
     codecs: tuple[tuple[Side, int, str], ...] = ()
     started_at: float = 0.0
+
+
+class Press(Struct, frozen=True, array_like=True, tag="press"):
+    """Send whom `stream` leads to an event (RFC 4733), in place of the other side's sound.
+
+    `event` is its code, `duration_ms` its length. No reply. Ignored where too many wait already, or
+    where the other side sends events itself.
+    """
+
+    call: str
+    stream: int
+    payload_type: int
+    clock_rate: int
+    event: int
+    duration_ms: int
 
 
 class List(Struct, frozen=True, array_like=True, tag="list"):
@@ -174,6 +192,15 @@ class Silent(Struct, frozen=True, array_like=True, tag="silent"):
     silent_s: float
 
 
+class Pressed(Struct, frozen=True, array_like=True, tag="pressed"):
+    """A side whose events are told has sent one, of so many milliseconds (RFC 4733)."""
+
+    call: str
+    side: Side
+    event: int
+    duration_ms: int
+
+
 class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
     """A recording is finished and on disk; `is_degraded`: something of it is missing."""
 
@@ -189,12 +216,12 @@ class Lost(Struct, frozen=True):
     call: str
 
 
-MediaEvent = FirstPacket | Silent | Recorded | Lost
+MediaEvent = FirstPacket | Silent | Pressed | Recorded | Lost
 OnEvent = Callable[[MediaEvent], None]
 
-Verb = Open | Update | Record | Close | List | Prove | Metrics
+Verb = Open | Update | Record | Press | Close | List | Prove | Metrics
 Reply = Opened | Closed | Listed | Proven | Measured
-Event = FirstPacket | Silent | Recorded
+Event = FirstPacket | Silent | Pressed | Recorded
 
 Message = TypeVar("Message")
 

@@ -86,6 +86,9 @@ class Engine:
                 if self._tap is not None and (call := self._calls.get(verb.call)) is not None:
                     self._tap.begin(verb, call.audio(), now)
                 return None
+            case control.Press():
+                self._press(verb, now)
+                return None
             case control.Close():
                 return control.Closed(verb.id, self._close(verb.call, now))
             case control.List():
@@ -95,6 +98,14 @@ class Engine:
                 return control.Proven(verb.id, self._heard_within(verb.within_s, now))
             case control.Metrics():
                 return control.Measured(verb.id, self._totals())
+
+    def _press(self, verb: control.Press, now: float) -> None:
+        call = self._calls.get(verb.call)
+        if call is None or not 0 <= verb.stream < len(call.rows):
+            return
+        row = int(self.streams.peer[call.rows[verb.stream]])
+        if row != NOBODY and self._relay.events.press(row, verb, now) and not self.is_playing:
+            self._tick_at = _next_tick(now)
 
     def _heard_within(self, seconds: float, now: float) -> dict[str, float]:
         """Return each call that was heard of late, and how long ago."""
@@ -134,7 +145,15 @@ class Engine:
         for lead in self._relay.started:
             self._events.append(control.FirstPacket(*self._legs[lead]))
         self._relay.started.clear()
+        self._tell_events()
         return count
+
+    def _tell_events(self) -> None:
+        told = self._relay.events.told
+        while told:
+            row, code, duration_ms = told.popleft()
+            leg = self._legs[int(self.streams.lead[row])]
+            self._events.append(control.Pressed(*leg, code, duration_ms))
 
     @property
     def is_playing(self) -> bool:
@@ -164,6 +183,8 @@ class Engine:
     def _care(self, now: float) -> None:
         """See to reports, silence, doors to be unlatched."""
         streams = self.streams
+        self._relay.events.care(now)
+        self._tell_events()
         quiet = now - streams.packet_at > RELATCH_S
         for row in np.flatnonzero(quiet & streams.is_latched).tolist():
             self._relay.unlatch(row)
@@ -239,6 +260,7 @@ class Engine:
             if was is None or was.place() != one.place():
                 self._relay.move(row, one, now)
             self._relay.set_mode(row, is_buffered=one.mode == "buffer", now=now)
+            self._relay.events.heed(row, one.event_type, one.event_rate)
             streams.heard_at[streams.lead[row]] = now  # its signalling is a sign of life
         for lead in {int(streams.lead[row]) for row in call.rows}:
             streams.is_sound_expected[lead] = any(

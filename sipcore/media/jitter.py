@@ -9,11 +9,10 @@ needed beyond the floor, and a margin. It grows at once and shrinks in steps, or
 begins. Packets whose timestamps say nothing (telephone-event) follow their sequence.
 """
 
-from typing import Self
-
 import numpy as np
 
-from sipcore.media.rtp import MAX_DROPOUT, MAX_MISORDER, MODULUS, Headers
+from sipcore.media.arrivals import Arrivals, signed
+from sipcore.media.rtp import HEADER_BYTES, MAX_DROPOUT, MAX_MISORDER, MODULUS, Headers
 from sipcore.media.streams import WINDOW, Bools, Counters, Floats, Ints, Shorts, Streams
 from sipcore.media.wire.base import Batch
 
@@ -31,39 +30,6 @@ LEAST_PTIME_S = 0.005
 SPARE_HELD = 16
 _UNITS = 16000  # of the window's figures, a second: 2 s either way fit into 16 bits
 _DEFAULT_RATE = 8000
-
-
-class _Arrivals:
-    """Packets, at most one of each stream, a column each (n,).
-
-    `step` is how far the sequence number is ahead of the stream's highest, `ticks` the timestamp
-    unwrapped, `gap` how far that is ahead of the highest, `transit` arrival less timestamp in
-    seconds, `rate` the clock, 0 where timestamps say nothing of arrival.
-    """
-
-    __slots__ = ("cells", "gap", "headers", "rate", "rows", "step", "ticks", "transit")
-
-    def __init__(
-        self, streams: Streams, rows: Ints, headers: Headers, cells: Ints, now: float
-    ) -> None:
-        self.rows = rows
-        self.headers = headers
-        self.cells = cells
-        self.rate = streams.clock_rates[rows, headers.payload_type]
-        self.step = _signed(headers.sequence - streams.source_sequence[rows], MODULUS)
-        before = streams.source_ticks[rows]
-        self.gap = _signed(headers.timestamp - before, 1 << 32)
-        self.ticks = before + self.gap
-        self.transit = now - self.ticks / np.maximum(self.rate, 1)
-
-    def select(self, picks: Bools) -> Self:
-        """Return some of them."""
-        some = object.__new__(type(self))
-        for name in self.__slots__:
-            if name != "headers":
-                setattr(some, name, getattr(self, name)[picks])
-        some.headers = self.headers.select(picks)
-        return some
 
 
 class JitterBuffer:
@@ -118,7 +84,7 @@ class JitterBuffer:
             self._counters.overflowed += int(full.sum())
             picks = np.flatnonzero(~full)
             rows, headers, cells = rows[picks], headers.select(picks), cells[picks]
-        came = _Arrivals(streams, rows, headers, cells, now)
+        came = Arrivals(streams, rows, headers, cells, now)
         same = streams.source_ssrc[rows] == headers.ssrc
         timed = same & (came.rate > 0) & (came.rate == streams.source_rate[rows])
         follows = same & (came.step > 0) & (came.step < MAX_DROPOUT)
@@ -168,6 +134,56 @@ class JitterBuffer:
             cells, play_at = cells[fresh], play_at[fresh]
         return cells, play_at
 
+    def skip(self, rows: Ints, headers: Headers) -> None:
+        """Leave packets out, at most one of each stream: what leaves has no gap where they were."""
+        streams = self._streams
+        step = signed(headers.sequence - streams.source_sequence[rows], MODULUS)
+        ahead = (streams.source_ssrc[rows] == headers.ssrc) & (step > 0) & (step < MAX_DROPOUT)
+        streams.source_sequence[rows[ahead]] = headers.sequence[ahead]
+
+    def lay(self, row: int, cells: Ints, step_s: float, now: float) -> float:
+        """Let packets of ours leave in a stream, one every `step_s`, after all that waits.
+
+        They lie in `cells` (n,), whole but for number, timestamp and SSRC; all have one timestamp:
+        the moment that the first is played, `step_s` before it leaves. Returns until when what
+        comes from the stream's source would be played before they are gone.
+        """
+        streams, count = self._streams, len(cells)
+        self._have_clock(row, now)
+        rate = int(streams.source_rate[row])
+        begin = max(now, float(streams.scheduled_at[row]))
+        ticks = round((begin - float(streams.offset[row])) * rate)
+        ticks = max(ticks, int(streams.source_ticks[row] + max(streams.source_gap[row], 0)))
+        play_at = begin + step_s * np.arange(1, count + 1)
+        sequence = streams.sequence[row] + np.arange(1, count + 1)
+        timestamp = ticks + int(streams.shift[row]) & 0xFFFFFFFF
+        self.row[cells] = row
+        self.timestamp[cells] = timestamp
+        self.octets[cells] = self._batch.size[cells] - HEADER_BYTES
+        self._sequence[cells] = sequence
+        self._play_at[cells] = play_at
+        self._halves[cells, 1] = sequence
+        self._words[cells, 1] = timestamp
+        self._words[cells, 2] = streams.own_ssrc[streams.peer[row]]
+        self._top = max(self._top, int(cells.max()) + 1)
+        streams.sequence[row] += count
+        streams.held[row] += count
+        streams.scheduled_at[row] = end = float(play_at[-1])
+        streams.source_ticks[row] = ticks + round((end - begin) * rate)
+        return end + step_s / 2 - float(self._delay(np.array([row]))[0])
+
+    def _have_clock(self, row: int, now: float) -> None:
+        """Begin a clock and a numbering of our own in a stream whose source has none yet."""
+        streams = self._streams
+        own = int(streams.own_ssrc[streams.peer[row]])
+        if streams.sequence[row] == 0:
+            streams.sequence[row] = MODULUS + (own & 0x7FFF)
+        if streams.source_rate[row] == 0:
+            streams.source_rate[row] = _DEFAULT_RATE
+            streams.source_ticks[row] = own & 0xFFFFFF
+            streams.floor[row] = now - streams.source_ticks[row] / _DEFAULT_RATE
+            streams.offset[row] = streams.floor[row] + self._least_s
+
     def hurry(self, row: int, now: float) -> None:
         """Let all that waits of a stream leave now."""
         self._hurry(np.array([row]), now)
@@ -190,7 +206,7 @@ class JitterBuffer:
         mine = is_meant[self.row[: self._top]]
         return np.flatnonzero(mine & (self._play_at[: self._top] < np.inf))
 
-    def _follow(self, came: _Arrivals, now: float) -> None:
+    def _follow(self, came: Arrivals, now: float) -> None:
         """Take packets that go on where their streams are, or some way further."""
         streams, rows = self._streams, came.rows
         floor = np.minimum(streams.floor[rows], came.transit)
@@ -207,13 +223,14 @@ class JitterBuffer:
         streams.source_ticks[rows] = came.ticks
         self._append(came, play_at, now)
 
-    def _follow_untimed(self, came: _Arrivals, now: float) -> None:
+    def _follow_untimed(self, came: Arrivals, now: float) -> None:
         """Take packets that go on, but whose timestamps say nothing (RFC 4733 2.2).
 
         Each is played one packet's time after the one before, as far as its arrival allows that:
         it was made no later than it came less the floor, and no earlier than nearly all packets.
         """
         streams, rows = self._streams, came.rows
+        streams.event_at[rows] = now
         delay = self._delay(rows)
         _, needed = self._look(rows)
         spread = np.minimum(needed, delay)
@@ -222,7 +239,7 @@ class JitterBuffer:
         play_at = np.clip(play_at, now + delay - spread, now + delay)
         self._append(came, np.maximum(play_at, before), now)
 
-    def _append(self, came: _Arrivals, play_at: Floats, now: float) -> None:
+    def _append(self, came: Arrivals, play_at: Floats, now: float) -> None:
         """Keep packets that are the newest of their streams."""
         streams, rows = self._streams, came.rows
         sequence = streams.sequence[rows] + came.step
@@ -231,7 +248,7 @@ class JitterBuffer:
         streams.scheduled_at[rows] = play_at
         self._keep(came, sequence, play_at, now)
 
-    def _insert(self, came: _Arrivals, now: float) -> None:
+    def _insert(self, came: Arrivals, now: float) -> None:
         """Take packets that come after their successors, where those have not been played."""
         streams, rows = self._streams, came.rows
         # A stamp that is far off says nothing: such a packet follows its sequence.
@@ -248,7 +265,7 @@ class JitterBuffer:
         fits = ~(late | repeated)
         self._keep(came.select(fits), sequence[fits], np.minimum(play_at, newest)[fits], now)
 
-    def _begin(self, came: _Arrivals, now: float) -> None:
+    def _begin(self, came: Arrivals, now: float) -> None:
         """Begin a source, a clock or a numbering anew; what leaves goes on without a jump.
 
         The delay stays what it was: the way here is likely the same.
@@ -275,7 +292,7 @@ class JitterBuffer:
         came.step = np.where(is_first, 0, np.where(follows, came.step, 1))
         self._append(came, play_at, now)
 
-    def _set_clock(self, came: _Arrivals, play_at: Floats, is_first: Bools, follows: Bools) -> Ints:
+    def _set_clock(self, came: Arrivals, play_at: Floats, is_first: Bools, follows: Bools) -> Ints:
         """Choose the shift of timestamps that begin anew; return them, unwrapped where they go on.
 
         A source that had only stood (hold) goes on with its own; so does one that sent nothing but
@@ -293,7 +310,7 @@ class JitterBuffer:
         streams.shift[rows] = np.where(is_first, 0, np.where(goes_on, streams.shift[rows], shift))
         return ticks
 
-    def _keep(self, came: _Arrivals, sequence: Ints, play_at: Floats, now: float) -> None:
+    def _keep(self, came: Arrivals, sequence: Ints, play_at: Floats, now: float) -> None:
         """Let packets wait, with the header they are to leave with already on them."""
         streams, rows, cells = self._streams, came.rows, came.cells
         if not len(rows):
@@ -367,12 +384,6 @@ class JitterBuffer:
         lowest = beyond.min(axis=1) / _UNITS
         beyond.partition(WINDOW - 1 - SPARED, axis=1)
         return lowest, beyond[:, WINDOW - 1 - SPARED] / _UNITS - lowest
-
-
-def _signed(difference: Ints, modulus: int) -> Ints:
-    """Return differences of numbers that wrap as the least steps, back or forth."""
-    half = modulus >> 1
-    return (difference + half & (modulus - 1)) - half
 
 
 def _figures(seconds: Floats) -> Shorts:

@@ -198,7 +198,7 @@ def only_formats(media: Media, offered: Media, theirs: Described, mine: Describe
     speech = [form for form in kept if not _is_event(theirs.codecs, form)]
     if not speech or media.kind != offered.kind:
         return None
-    return media if len(kept) == len(media.formats) else _with_formats(media, kept)
+    return media if len(kept) == len(media.formats) else with_formats(media, kept)
 
 
 def facing_direction(theirs: Described, mine: Described) -> Described:
@@ -219,10 +219,8 @@ def _is_event(codecs: dict[int, Codec], form: str) -> bool:
 
 def _offered_alone(media: Media, offered: Media) -> Media:
     """Drop the codecs of an answered m-line that were not offered, by number or by name."""
-    names = {
-        (one.name.lower(), one.clock_rate)
-        for one in (*_codecs(offered).values(), *offered.codecs.values())
-    }
+    known = (*_codecs(offered).values(), *offered.codecs.values())
+    names = {(one.name.lower(), one.clock_rate) for one in known}
     codecs = _codecs(media)
     kept = [
         form
@@ -236,18 +234,20 @@ def _offered_alone(media: Media, offered: Media) -> Media:
     ]
     if not kept and media.port:
         raise BadMessage("an answer with no codec that was offered", 488)
-    return _with_formats(media, kept or list(media.formats))
+    return with_formats(media, kept or list(media.formats))
 
 
-def _with_formats(media: Media, kept: Sequence[str]) -> Media:
+def with_formats(media: Media, kept: Sequence[str]) -> Media:
+    """Leave of an m-line these of its formats."""
     dropped = tuple(
         f"a={name}:{form} "
         for form in media.formats
         if form not in kept
         for name in ("rtpmap", "fmtp")
     )
-    lines = tuple(line for line in media.lines if not line.startswith(dropped))
-    return structs.replace(media, lines=lines, formats=tuple(kept), below=below_of(lines[1:]))
+    lines = tuple(line for line in media.lines[1:] if not line.startswith(dropped))
+    head = f"m={media.kind} {media.port} {media.protocol} {' '.join(kept)}"
+    return structs.replace(media, lines=(head, *lines), formats=tuple(kept), below=below_of(lines))
 
 
 class Author:

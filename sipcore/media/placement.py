@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sipcore.errors import MediaError
 from sipcore.log import logger
@@ -238,10 +238,20 @@ class Placement:
 
     def _descriptions(self) -> tuple[control.Description, ...]:
         """Describe every stream whose side has spoken."""
-        return tuple(
+        described = tuple(
             describe(number, media, said, self._agreement.said.get(other_than(side)))
             for (side, media), number in self._streams.items()
             if (said := self._agreement.said.get(side)) is not None
+        )
+        uneven = self._agreement.uneven()
+        if uneven is None:
+            return described
+        number, how = self._streams.get((uneven[0], 0)), uneven[1]
+        return tuple(
+            structs.replace(one, event_type=how.payload_type, event_rate=how.clock_rate)
+            if one.stream == number
+            else one
+            for one in described
         )
 
     def _leave(self) -> Worker | None:

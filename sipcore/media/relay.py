@@ -7,6 +7,7 @@ jitter.py's.
 import numpy as np
 
 from sipcore.media.control import Description
+from sipcore.media.events import Events
 from sipcore.media.jitter import JitterBuffer
 from sipcore.media.rtp import (
     Headers,
@@ -44,6 +45,7 @@ class Relay:
         self._addresses = addresses
         self._counters = counters
         self._buffer = buffer
+        self.events = Events(streams, wire.batch, buffer)
         self._headers = Headers.empty(len(wire.batch))
 
     def take(self, rows: Ints, now: float) -> None:
@@ -113,6 +115,7 @@ class Relay:
     def close(self, row: int) -> None:
         """Forget a stream and its doors. What waits for its peer never leaves."""
         self._buffer.drop(row)
+        self.events.forget(row)
         for number in self._streams.sources[row].tolist():
             self._addresses.drop(number)
         self._wire.close(row)
@@ -187,6 +190,10 @@ class Relay:
     def _take_in(self, rows: Ints, headers: Headers, cells: Ints, now: float) -> None:
         """Count, then keep or pass on, at most one packet of each stream."""
         again = count_packets(self._streams, rows, headers, now)
+        if self.events.watched:
+            picks = np.flatnonzero(self.events.sift(rows, headers, cells, now))
+            rows, headers, cells = rows[picks], headers.select(picks), cells[picks]
+            again = None if again is None else again[picks]
         waits = self._streams.is_buffered[rows]
         if not waits.all():
             picks = np.flatnonzero(~waits)

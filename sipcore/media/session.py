@@ -13,6 +13,7 @@ from sipcore.errors import MediaError
 from sipcore.media import control, quality
 from sipcore.media.agreement import Standing
 from sipcore.media.control import Recorded, Side
+from sipcore.media.lent import Speaker
 from sipcore.media.offer import Author, is_held, read
 from sipcore.media.placement import Placement
 from sipcore.media.quality import StreamState
@@ -156,6 +157,24 @@ class MediaSession(Placement):
     def author(self, side: Side) -> Author:
         """Return who writes to a side: its o= line goes on wherever the leg goes (RFC 3264 8)."""
         return self._agreement.author(side)
+
+    @property
+    def speakers(self) -> dict[Side, Speaker]:
+        """Who speaks for each side; asked only where one has telephone-event and one has not."""
+        return self._agreement.speakers
+
+    def takes_events(self, side: Side) -> bool:
+        """Tell whether keys may be told to `side` as events (RFC 4733)."""
+        return (side, 0) in self._streams and self._agreement.event_codec(side) is not None
+
+    def press(self, side: Side, event: int, duration_ms: int) -> None:
+        """Let `side`, which takes events, hear one. Raises MediaError while no worker is there."""
+        found = self._agreement.event_codec(side)
+        if found is None or self._worker is None:
+            raise MediaError("no event can be sent there")
+        stream, (event_type, codec) = self._streams[side, 0], found
+        rate = codec.clock_rate
+        self._worker.send(control.Press(self._call, stream, event_type, rate, event, duration_ms))
 
     def record(self, name: str, started_at: float) -> None:
         """Record what both sides say from now to the end, as `name` in the recordings folder.

@@ -49,6 +49,9 @@ _STARTS = {
     "scheduled_at": -np.inf,
     "tone_at": np.inf,
     "tone_begun": -1,
+    "event_type": -1,
+    "event_at": -np.inf,
+    "muted_until": -np.inf,
 }
 
 
@@ -168,6 +171,10 @@ class Streams:
     tone_pause_s: Floats
     tone_begun: Ints
     tone_offset: Ints
+    # Its telephone events (events.py): which are told, when one came, till when it is not heard.
+    event_type: Ints
+    event_at: Floats
+    muted_until: Floats
     # What was sent there.
     sent_packets: Ints
     sent_octets: Ints

@@ -1,7 +1,7 @@
 """Keys pressed on a telephone, as the body of an INFO: application/dtmf-relay and application/dtmf.
 
-Knows the grammar of both, which no RFC has: they are as old as INFO (RFC 2976). Which leg is told by
-INFO and which by RFC 4733 events is call/digits.py's.
+Knows the grammar of both, which no RFC has: they are as old as INFO (RFC 2976). Which leg is told
+by INFO and which by RFC 4733 events is call/digits.py's.
 """
 
 import re

@@ -14,6 +14,7 @@ from sipcore.numbering import Home, Style, normalise, read_e164, write
 CallerField = Literal[
     "From", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"
 ]  # RFC 3261, 3325; draft-ietf-sip-privacy-04
+Dtmf = Literal["any", "info", "sound"]
 Domain = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
@@ -29,6 +30,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     user_phone: bool = False  # ;user=phone behind telephone numbers
     number_in: Literal["request-uri", "to", "p-called-party-id"] = "request-uri"
     codecs: tuple[str, ...] = ()  # what it is offered, in this order; none: all
+    dtmf: Dtmf = "any"  # how keys go to and fro: as agreed, by INFO alone, as sound alone
     early_media: Literal["any", "183", "none"] = "any"  # which of its 18x carry sound
     forwards_told: Literal["nothing", "diversion", "history-info", "both"] = "nothing"  # RFC 5806
     follows_redirects: bool = False  # its 3xx is followed, under the caller's rights

@@ -45,6 +45,7 @@ class Talk:
     def __init__(self, phone: "Phone") -> None:
         self.phone = phone
         self.dialog: Dialog | None = None
+        self.early: Dialog | None = None  # the latest that an answer of its own INVITE was in
         self.invite: Transaction | None = None
         self.answers: list[Response] = []
         self.requests: list[Request] = []
@@ -106,6 +107,7 @@ class Talk:
             self._later_reply(event)
             return
         self.answers.append(response)
+        self.early = event.dialog or self.early
         self.status = response.status
         if 200 <= response.status < 300:
             self._answered(event)

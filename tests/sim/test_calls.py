@@ -287,10 +287,10 @@ def test_info_is_carried_across_and_unknown_methods_are_not(tmp_path: Path) -> N
             callee = await here.desk_phone("8002", "workshop-8002")
             talk = caller.call("8002")
             await talk.answered.wait()
-            digits = {"Content-Type": ["application/dtmf-relay"]}
-            talk.request("INFO", b"Signal=5\r\nDuration=160\r\n", digits)
+            picture = {"Content-Type": ["application/media_control+xml"]}
+            talk.request("INFO", b"<media_control/>", picture)
             await here.pass_time(1)
-            assert callee.calls[0].requests[-1].body == b"Signal=5\r\nDuration=160\r\n"
+            assert callee.calls[0].requests[-1].body == b"<media_control/>"
             talk.request("PUBLISH")
             talk.request("DANCE")
             await here.pass_time(1)
