@@ -72,7 +72,9 @@ class Metrics:
         self._watched: dict[str, tuple[Definition, Read]] = {}
         self._message_counts: dict[tuple[str, str, int], int] = {}
         self._calls = self._counter(catalogue.CALLS)
-        self._registrations = self._counter(catalogue.REGISTERED)
+        self._registrations: dict[LabelValues, float] = {
+            (result,): 0 for result in catalogue.REGISTRATIONS
+        }
         self._trunk_registrations = self._counter(catalogue.TRUNK_REGISTRATIONS)
         self._health_checks = self._counter(catalogue.HEALTH_CHECKS)
         self.carrier_demotions = self._counter(catalogue.CARRIER_DEMOTIONS)[()]
@@ -89,6 +91,7 @@ class Metrics:
         self.loop_lag_s = self._histogram(catalogue.LOOP_LAG)
         self.journal_sync_s = self._histogram(catalogue.JOURNAL_SYNC)
         self.watch(catalogue.MESSAGES, self._messages)
+        self.watch(catalogue.REGISTERED, lambda: self._registrations)
 
     def _counter(self, definition: Definition) -> dict[LabelValues, Counter]:
         """Make a counter; every series is there from the start, at 0, so that its rise is seen."""
@@ -135,7 +138,7 @@ class Metrics:
 
     def count_registration(self, result: str) -> None:
         """Count a REGISTER by one of catalogue.REGISTRATIONS."""
-        self._registrations[result,].inc()
+        self._registrations[result,] += 1
 
     def count_trunk_registration(self, result: str) -> None:
         """Count a REGISTER of ours by one of catalogue.TRUNK_REGISTERED."""

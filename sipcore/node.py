@@ -144,7 +144,7 @@ class Node:
         )
         self.desk = Desk(self.endpoint, parts.media, parts.journal, self.registrar, tools)
         key = bytes.fromhex(parts.ids.token(64))
-        sign_in = SignIn(config.node.realm, config.sip.digest, key, parts.clock, parts.ids)
+        sign_in = SignIn(config.node.realm, config.sip.digest, key, parts.clock)
         rates_per_s = (float(config.limits.invites_per_s), float(config.limits.registers_per_s))
         sign_in.guard = self.guard = self._make_guard()
         sign_in.is_home = self.registrar.is_home
@@ -234,6 +234,7 @@ class Node:
         """Start what comes round regularly, and register with carriers."""
         self.trunks.follow(self.book)
         self._periods.every(SWEEP_S, self.registrar.sweep)
+        self._periods.every(SWEEP_S, self.front.reception.sweep)
         self._periods.every(SWEEP_S, self.watchers.sweep)
         self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
@@ -322,6 +323,11 @@ class Node:
             ("carrier",): sum(one.channels for one in carriers),
         }
 
+    def _repeats(self) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {(k,): n for k, n in self.stack.repeats.items()}
+        counts["in",] += self.front.reception.repeats
+        return counts
+
     def _streams(self) -> list[StreamTransport]:
         return [one for one in self.endpoint.transports() if isinstance(one, StreamTransport)]
 
@@ -360,7 +366,7 @@ class Node:
         watch(catalogue.STORE_FAULT, lambda: self.parts.bindings.fault is not None)
         watch(catalogue.TRANSACTIONS, stack.count)
         watch(catalogue.DIALOGS, lambda: len(stack.dialogs))
-        watch(catalogue.RETRANSMISSIONS, lambda: {(k,): n for k, n in stack.repeats.items()})
+        watch(catalogue.RETRANSMISSIONS, self._repeats)
         watch(catalogue.TRANSACTION_FAILURES, lambda: {(k,): n for k, n in stack.failures.items()})
         watch(catalogue.ABSORBED, lambda: sum(stack.absorbed.values()))
         watch(catalogue.SHED, lambda: {(k,): n for k, n in self.gate.refused.items()})

@@ -14,6 +14,7 @@ from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
 from sipcore.call.identity import asserted, number_in, privacy
 from sipcore.call.leg import ALLOW, SDP
+from sipcore.call.reception import Reception
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
 from sipcore.call.takeover import take_over
@@ -25,6 +26,7 @@ from sipcore.dialog.reliable import TAG as RELIABLE
 from sipcore.message.diversion import MOST_FORWARDS, forwards_of
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
+from sipcore.message.memory import remembered
 from sipcore.message.message import Headers, Request
 from sipcore.message.reason import write_q850
 from sipcore.message.uri import Uri
@@ -60,22 +62,21 @@ class Front:
         guard: Guard,
     ) -> None:
         self._desk = desk
-        self._registrar = registrar
         self._sign_in = sign_in
         self._start = start
         self._guard = guard
         self._courier = Courier(desk)
         invites, registers = rates_per_s
         self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
-        self._registers = SharedBucket(registers, BURST_S)
+        rate = SharedBucket(registers, BURST_S)
+        self.reception = Reception(desk, registrar, sign_in, rate, guard)
         self.watchers: Watchers | None = None
         self.retry_after_s: int | None = None  # while the node drains: no new calls
 
     def arrive(self, request: Request, flow: Flow) -> None:
         """Take a request. Raises BadMessage where it turns out broken."""
         endpoint = self._desk.endpoint
-        agent = (request.first("User-Agent") or "").lower()
-        if agent and any(scanner in agent for scanner in SCANNERS):
+        if "User-Agent" in request.headers and _is_scanner(request.headers["User-Agent"][0]):
             self._desk.metrics.scanners_dropped.inc()
             now = self._desk.loop.time()
             self._guard.scan(flow.remote_address, now, is_real=flow.is_reliable)
@@ -83,7 +84,7 @@ class Front:
         if (refusal := self._inspect(request)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
         elif request.method == "REGISTER":
-            self._register(request, flow)
+            self.reception.arrive(request, flow)
         elif request.method == "OPTIONS":
             self._options(request, flow)
         elif request.method == "MESSAGE":
@@ -111,9 +112,10 @@ class Front:
         known = UNDERSTOOD.get(method, frozenset())
         if not self._desk.settings.is_reliable:
             known = known - {RELIABLE}
-        wanted = [tag for tag in request.tokens("Require") if tag not in known]
-        if wanted:
-            return 420, {"Unsupported": [", ".join(wanted)]}
+        if "Require" in request.headers:
+            wanted = [tag for tag in request.tokens("Require") if tag not in known]
+            if wanted:
+                return 420, {"Unsupported": [", ".join(wanted)]}
         if "Session-Expires" in request.headers and method == "INVITE":
             rules = self._desk.settings.refresh
             if is_too_short(request, rules):
@@ -126,38 +128,6 @@ class Front:
             headers["Retry-After"] = [str(self.retry_after_s)]
         status = 200 if self.retry_after_s is None else 503
         self._desk.endpoint.reply_statelessly(request, flow, status, headers)
-
-    def _register(self, request: Request, flow: Flow) -> None:
-        endpoint, metrics = self._desk.endpoint, self._desk.metrics
-        if not self._takes_register(request, flow):
-            metrics.count_registration("throttled")
-            endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["5"]})
-            return
-        domain = request.to.uri.address
-        who = self._sign_in.identify(self._desk.book(), request, flow, domain)
-        if isinstance(who, Unproven):
-            metrics.count_registration("refused" if who.is_wrong else "challenged")
-            if who.is_wrong:
-                metrics.count_wrong_credentials("REGISTER")
-            endpoint.reply_statelessly(request, flow, 401, who.headers)
-            return
-        if not self._guard.takes_register(flow.remote_address, self._desk.loop.time()):
-            metrics.count_registration("throttled")
-            endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["5"]})
-            return
-        endpoint.vouch(flow)
-        verdict = self._registrar.register(who, request, flow)
-        metrics.count_registration(verdict.result)
-        transaction = endpoint.accept(request, flow)
-        endpoint.respond(transaction, verdict.status, verdict.headers)
-
-    def _takes_register(self, request: Request, flow: Flow) -> bool:
-        """Take one of the node's REGISTERs: of who proves his address, else of a part."""
-        now, rate = self._desk.loop.time(), self._registers
-        is_known = self._guard.is_trusted(flow.remote_address, now)
-        if rate.takes_unproven(now, is_known=is_known) or self._sign_in.is_real(request, flow):
-            return rate.take(now)
-        return False
 
     def _subscribe(self, request: Request, flow: Flow) -> None:
         if self.retry_after_s is not None:
@@ -251,6 +221,12 @@ class Front:
         """Return who has proven a name with a TLS certificate (RFC 5922)."""
         found = map(book.peer_by_name, self._desk.endpoint.names_of(flow))
         return next((one for one in found if one is not None), None)
+
+
+@remembered
+def _is_scanner(agent: str) -> bool:
+    agent = agent.lower()
+    return any(scanner in agent for scanner in SCANNERS)
 
 
 def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:

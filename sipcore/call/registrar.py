@@ -1,7 +1,7 @@
 """The registrar (RFC 3261 10.3): who is where. In memory, written behind, restored at start."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from sys import intern
 
 from sipcore.call.desk import Reach
 from sipcore.call.leg import is_behind_nat
@@ -40,8 +40,9 @@ class Registrar:
         self._store = store
         self._most_contacts = most_contacts
         self._bindings: dict[Owner, tuple[Binding, ...]] = {}
-        self._sources: Counter[str] = Counter()  # bindings by the address they came from
-        self._due: dict[float, set[Owner]] = {}  # who has a binding that ends in that slice of time
+        self._sources: dict[str, int] = {}  # bindings by the address they came from
+        # Who is to be looked at in a slice of time: when the first of his bindings ends, or before.
+        self._due: dict[float, list[Owner]] = {}
         self._count = 0
         self.service_route: tuple[str, ...] = ()
         self.is_path_strict = False
@@ -79,13 +80,13 @@ class Registrar:
         """Let go what has expired. Look-ups skip it before that."""
         now = self._clock.wall_s()
         for due in [one for one in self._due if one <= now // SLICE_S]:
-            for owner in self._due.pop(due):
+            for owner in dict.fromkeys(self._due.pop(due)):
                 mine = self._mine(owner)
                 live = [one for one in mine if one.expires_at > now]
                 if len(live) < len(mine):
                     self._commit(owner, live)
-                if any(one.expires_at // SLICE_S == due for one in live):
-                    self._due.setdefault(due, set()).add(owner)
+                if live:
+                    self._look_at(owner, _first_end(live))
 
     def ways_to(self, customer: str, user: str) -> list[Reach]:
         """Return the way to every device that is registered, the preferred and latest first.
@@ -122,7 +123,7 @@ class Registrar:
         user = request.to.uri.user
         if user != identity.user or request.from_.uri.user != user:  # no third party (10.2)
             return Verdict(403, {}, "refused")
-        owner = (identity.customer, identity.user)
+        owner = (intern(identity.customer), intern(identity.user))  # kept once, however often read
         rows = request.values("Contact")
         if not rows:
             return self._answer(owner, "queried")
@@ -131,7 +132,7 @@ class Registrar:
         asked = read(request, is_path_strict=self.is_path_strict)
         if isinstance(asked, Verdict):
             return asked
-        if identity.kind != "trunk" and any(wish.is_bulk for wish in asked.wishes):
+        if asked.is_bulk and identity.kind != "trunk":
             return Verdict(403, {}, "refused")
         if self._is_out_of_order(owner, request):
             return Verdict(500, {}, "refused")
@@ -139,8 +140,7 @@ class Registrar:
         if len(after) > self._most_contacts:
             return Verdict(403, {}, "refused")
         self._commit(owner, after)
-        is_kept = any(wish.expires_s for wish in asked.wishes)
-        return self._answer(owner, "registered" if is_kept else "removed", asked)
+        return self._answer(owner, "registered" if asked.is_kept else "removed", asked)
 
     def _clear(self, owner: Owner, request: Request, rows: list[str]) -> Verdict:
         """`Contact: *` removes all, alone and with Expires: 0 (10.2.2)."""
@@ -153,8 +153,11 @@ class Registrar:
 
     def _is_out_of_order(self, owner: Owner, request: Request) -> bool:
         """An older request of the same client came late (10.3 step 7)."""
+        mine = self._bindings.get(owner)
+        if mine is None:
+            return False
         call_id, number = request.call_id, request.cseq.number
-        return any(one.call_id == call_id and number <= one.cseq for one in self._mine(owner))
+        return any(one.call_id == call_id and number <= one.cseq for one in mine)
 
     def _replaced(self, owner: Owner, asked: Asked, request: Request, flow: Flow) -> list[Binding]:
         """Return the bindings as they will be: the same URI or the same device is replaced."""
@@ -168,9 +171,11 @@ class Registrar:
 
     def _commit(self, owner: Owner, after: list[Binding]) -> None:
         before = self._mine(owner)
-        kept, had = {one.key for one in after}, {one.key for one in before}
-        for key in had - kept:
-            self._store.remove(key)
+        kept, had = [one.key for one in after], [one.key for one in before]
+        if kept != had:
+            for key in had:
+                if key not in kept:
+                    self._store.remove(key)
         for one in after:
             if one not in before:
                 self._store.put(one)
@@ -181,18 +186,29 @@ class Registrar:
     def _put(self, owner: Owner, after: tuple[Binding, ...]) -> None:
         before = self._mine(owner)
         self._count += len(after) - len(before)
-        for one in after:
-            self._sources.update(_names_of(one.remote_address))
-            self._due.setdefault(one.expires_at // SLICE_S, set()).add(owner)
-        for one in before:
-            for name in _names_of(one.remote_address):
-                self._sources[name] -= 1
-                if not self._sources[name]:
-                    del self._sources[name]
+        came, went = [one.remote_address for one in after], [one.remote_address for one in before]
+        if came != went:
+            self._change_sources(came, went)
+        if after and (not before or _first_end(after) < _first_end(before)):
+            self._look_at(owner, _first_end(after))
         if after:
             self._bindings[owner] = after
         else:
             self._bindings.pop(owner, None)
+
+    def _look_at(self, owner: Owner, at: float) -> None:
+        """Look at an owner's bindings once that time has come."""
+        self._due.setdefault(at // SLICE_S, []).append(owner)
+
+    def _change_sources(self, came: list[str], went: list[str]) -> None:
+        for address in came:
+            for name in _names_of(address):
+                self._sources[name] = self._sources.get(name, 0) + 1
+        for address in went:
+            for name in _names_of(address):
+                self._sources[name] -= 1
+                if not self._sources[name]:
+                    del self._sources[name]
 
     def _answer(self, owner: Owner, result: str, asked: Asked | None = None) -> Verdict:
         now = self._clock.wall_s()
@@ -250,8 +266,16 @@ def _flow_of(binding: Binding) -> Flow:
 
 def _device(binding: Binding) -> str:
     """Return the device that has registered by flows (RFC 5626); "" for other contacts."""
+    if not binding.instance:
+        return ""
     instance, _, reg_id = binding.instance.rpartition("#")
     return instance if reg_id else ""
+
+
+def _first_end(bindings: Sequence[Binding]) -> float:
+    if len(bindings) == 1:
+        return bindings[0].expires_at
+    return min([one.expires_at for one in bindings])
 
 
 def _is_replaced(one: Binding, wish: Wish) -> bool:
@@ -259,14 +283,13 @@ def _is_replaced(one: Binding, wish: Wish) -> bool:
         return True
     if wish.is_outbound and _device(one):  # two flows of a device may well have one URI
         return False
-    uri = wish.contact.uri
-    return one.contact == str(uri) or uri.is_same(Uri.parse(one.contact))
+    return one.contact == wish.contact or wish.uri.is_same(Uri.parse(one.contact))
 
 
 def _row(one: Binding, now: float) -> str:
     """Write a binding as the answer has it."""
     row = f"<{one.contact}>;expires={round(one.expires_at - now)}"
-    if one.q != 1:
+    if one.q != 1.0:
         row += f";q={one.q:.3g}"
     if device := _device(one):
         row += f";+sip.instance={quote(device)};reg-id={one.instance.rpartition('#')[2]}"
@@ -279,21 +302,21 @@ def _binding(
     """Make a binding. `at`: now, and its path."""
     now, path = at
     return Binding(
-        customer=owner[0],
-        extension=owner[1],
-        contact=str(wish.contact.uri),
-        instance=wish.instance,
-        transport=flow.transport,
-        local_address=flow.local_address,
-        local_port=flow.local_port,
-        remote_address=flow.remote_address,
-        remote_port=flow.remote_port,
-        call_id=request.call_id,
-        cseq=request.cseq.number,
-        expires_at=now + wish.expires_s,
-        q=wish.q,
-        user_agent=(request.first("User-Agent") or "")[:128],
-        path=path,
+        owner[0],
+        owner[1],
+        wish.contact,
+        wish.instance,
+        flow.transport,
+        intern(flow.local_address),
+        flow.local_port,
+        intern(flow.remote_address),
+        flow.remote_port,
+        request.call_id,
+        request.cseq.number,
+        now + wish.expires_s,
+        wish.q,
+        intern((request.first("User-Agent") or "")[:128]),
+        path,
     )
 
 

@@ -4,14 +4,12 @@ Guessing is made slow, for the source and for the user guessed at, and nobody le
 whether a user is there: a throttled request, a wrong password and an unknown user get the same.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from sipcore.call.patience import Patience
 from sipcore.clock import Clock
-from sipcore.ids import Ids
 from sipcore.message.digest import (
     ALGORITHMS,
     Credentials,
@@ -29,7 +27,7 @@ NOBODY_HA1 = "0" * 64  # compared against for unknown users, so that they take t
 PAIR_FREE, SOURCE_FREE, USER_FREE = 3, 10, 30  # failures that cost nothing
 PAIR_S, SOURCE_S, USER_S = 60.0, 60.0, 8.0  # the longest wait
 OF_ONE_PAIR = 3  # failures that count for the source: a phone with an old password is no attack
-MOST_HOMES = 20_000
+MOST_HOMES = 10_000  # of each of two generations
 
 IsHome = Callable[[Identity, str], bool]
 
@@ -50,19 +48,16 @@ class SignIn:
     works whatever others try elsewhere.
     """
 
-    def __init__(
-        self, realm: str, algorithms: tuple[str, ...], key: bytes, clock: Clock, ids: Ids
-    ) -> None:
+    def __init__(self, realm: str, algorithms: tuple[str, ...], key: bytes, clock: Clock) -> None:
         self._realm = realm
         self._algorithms = algorithms
         self._nonces = Nonces(key)
-        self._key = key
         self._clock = clock
-        self._ids = ids
         self._pairs = Patience(PAIR_FREE, PAIR_S)
         self._sources = Patience(SOURCE_FREE, SOURCE_S)
         self._users = Patience(USER_FREE, USER_S)
-        self._homes: OrderedDict[str, None] = OrderedDict()
+        self._homes: set[str] = set()  # source and user of who signed in of late, two generations
+        self._older_homes: set[str] = set()
         self.guard: Guard | None = None
         self.is_home: IsHome = lambda identity, address: False
         self.throttled_count = 0
@@ -129,9 +124,12 @@ class SignIn:
         pair = f"{place} {user}"
         if self._pairs.must_wait(pair, now):
             return True
-        if pair in self._homes or (identity is not None and self.is_home(identity, source)):
+        if self._is_at_home(pair) or (identity is not None and self.is_home(identity, source)):
             return False
         return self._sources.must_wait(place, now) or self._users.must_wait(user, now)
+
+    def _is_at_home(self, pair: str) -> bool:
+        return pair in self._homes or pair in self._older_homes
 
     def _note_wrong(
         self, credentials: Credentials, user: str, source: str, *, is_unknown: bool
@@ -162,11 +160,11 @@ class SignIn:
 
     def _note_right(self, user: str, source: str) -> None:
         pair = f"{_place(source)} {user}"
-        self._homes[pair] = None
-        self._homes.move_to_end(pair)
-        if len(self._homes) > MOST_HOMES:
-            self._homes.popitem(last=False)
-        self._pairs.forgive(pair)
+        if len(self._homes) >= MOST_HOMES:
+            self._homes, self._older_homes = set(), self._homes
+        self._homes.add(pair)
+        if self._pairs:
+            self._pairs.forgive(pair)
         if self.guard is not None:
             self.guard.prove(source, self._clock.monotonic())
 
@@ -196,7 +194,7 @@ class SignIn:
     def _challenges(
         self, offered: tuple[str, ...], source: str, *, is_stale: bool = False
     ) -> Headers:
-        nonce = self._nonces.make(source, self._clock.wall_s(), self._ids.token(8))
+        nonce = self._nonces.make(source, self._clock.wall_s())
         return {
             "WWW-Authenticate": [
                 challenge(algorithm, self._realm, nonce, is_stale=is_stale) for algorithm in offered

@@ -15,6 +15,8 @@ LEAST_EXPIRES_S = 60
 MOST_EXPIRES_S = 7200
 MOST_PATH = 8
 MOST_PATH_CHARS = 1024
+_NONE: frozenset[str] = frozenset()
+_NO_PATH: list[str] = []
 EXTENSIONS = frozenset({"path", "outbound", "gin"})  # what a REGISTER may require
 
 
@@ -26,43 +28,31 @@ class Verdict(Struct, frozen=True):
     result: str  # for the metric
 
 
-class Wish(Struct, frozen=True):
-    """One Contact of a REGISTER: where, and for how long; 0 removes it."""
+class Wish(Struct, frozen=True, gc=False):
+    """One Contact of a REGISTER: where, and for how long; 0 removes it. `contact`: `uri` as text.
 
-    contact: Address
+    `instance`: the device, and which of its flows where it has several (RFC 5626 4.1, 6). `q`: the
+    preference (RFC 3261 20.10).
+    """
+
+    uri: Uri
+    contact: str
     expires_s: int
+    instance: str = ""
+    q: float = 1.0
     is_outbound: bool = False
-
-    @property
-    def instance(self) -> str:
-        """The device, and which of its flows where it has several (RFC 5626 4.1, 6)."""
-        params = self.contact.params
-        instance = params.get("+sip.instance") or ""
-        reg_id = (params.get("reg-id") or "") if self.is_outbound else ""
-        return f"{instance}#{reg_id}" if instance else ""
-
-    @property
-    def q(self) -> float:
-        """The preference, 1 where none is readable (RFC 3261 20.10)."""
-        try:
-            q = float(self.contact.params.get("q") or 1)
-        except ValueError:
-            return 1.0
-        return q if 0 <= q <= 1 else 1.0
-
-    @property
-    def is_bulk(self) -> bool:
-        """True where all numbers of a PBX are meant (RFC 6140 5.2)."""
-        return "bnc" in self.contact.uri.params
 
 
 class Asked(Struct, frozen=True):
-    """A REGISTER as it was read. `path`: the route to its contacts, first hop first."""
+    """A REGISTER as it was read. `path`: the route to its contacts, first hop first. `is_bulk`:
+    all numbers of a PBX are meant (RFC 6140 5.2); `is_kept`: not all contacts are removed."""
 
     wishes: list[Wish]
     path: str = ""
     reflects_path: bool = False
     is_outbound: bool = False
+    is_bulk: bool = False
+    is_kept: bool = False
 
 
 def read(request: Request, *, is_path_strict: bool = False) -> Asked | Verdict:
@@ -70,20 +60,29 @@ def read(request: Request, *, is_path_strict: bool = False) -> Asked | Verdict:
 
     `is_path_strict`: a Path that the device does not know of is refused, as RFC 3327 5.3 allows.
     """
-    supported = {*request.tokens("Supported"), *request.tokens("Require")}
-    path = _path(request)
+    headers, supported, path = request.headers, _NONE, _NO_PATH
+    if "Supported" in headers or "Require" in headers:
+        supported = frozenset((*request.tokens("Supported"), *request.tokens("Require")))
+    if "Path" in headers:
+        path = _path(request)
     if path and is_path_strict and "path" not in supported:
         return Verdict(420, {"Unsupported": ["path"]}, "refused")
-    wishes = [_wish(one, request, supported) for one in request.addresses("Contact")]
-    is_outbound = any(one.is_outbound for one in wishes)
+    contact = request.contact
+    contacts = request.addresses("Contact") if contact is None else [contact]
+    wishes = [_wish(one, request, supported) for one in contacts]
+    is_outbound = is_bulk = is_brief = is_kept = False
+    for one in wishes:
+        is_outbound = is_outbound or one.is_outbound
+        is_bulk = is_bulk or "bnc" in one.uri.params
+        is_brief = is_brief or 0 < one.expires_s < LEAST_EXPIRES_S
+        is_kept = is_kept or one.expires_s > 0
     if is_outbound and not _keeps_flows(request, path):
         return Verdict(439, {}, "refused")
-    if any(one.is_bulk for one in wishes) and "gin" not in request.tokens("Require"):
+    if is_bulk and "gin" not in request.tokens("Require"):
         return Verdict(421, {"Require": ["gin"]}, "refused")
-    least = min((one.expires_s for one in wishes if one.expires_s), default=MOST_EXPIRES_S)
-    if least < LEAST_EXPIRES_S:
+    if is_brief:
         return Verdict(423, {"Min-Expires": [str(LEAST_EXPIRES_S)]}, "refused")
-    return Asked(wishes, ", ".join(path), "path" in supported, is_outbound)
+    return Asked(wishes, ", ".join(path), "path" in supported, is_outbound, is_bulk, is_kept)
 
 
 def _path(request: Request) -> list[str]:
@@ -103,7 +102,7 @@ def _keeps_flows(request: Request, path: list[str]) -> bool:
     return len(request.values("Via")) == 1
 
 
-def _wish(contact: Address, request: Request, supported: set[str]) -> Wish:
+def _wish(contact: Address, request: Request, supported: frozenset[str]) -> Wish:
     uri, params = contact.uri, contact.params
     if uri.scheme not in ("sip", "sips"):
         raise BadMessage("Contact is no SIP URI")
@@ -116,13 +115,27 @@ def _wish(contact: Address, request: Request, supported: set[str]) -> Wish:
     else:
         header = request.number("Expires", (1 << 32) - 1)
         expires_s = DEFAULT_EXPIRES_S if header is None else header
-    is_outbound = "outbound" in supported and _is_flow(params.get("reg-id"))
-    is_outbound = is_outbound and bool(params.get("+sip.instance"))
-    return Wish(contact, min(expires_s, MOST_EXPIRES_S), is_outbound)
+    expires_s = min(expires_s, MOST_EXPIRES_S)
+    if not params:
+        return Wish(uri, str(uri), expires_s)
+    instance, reg_id = params.get("+sip.instance") or "", params.get("reg-id") or ""
+    is_outbound = bool(instance) and "outbound" in supported and _is_flow(reg_id)
+    if instance:
+        instance = f"{instance}#{reg_id if is_outbound else ''}"
+    return Wish(uri, str(uri), expires_s, instance, _q(params.get("q")), is_outbound)
 
 
-def _is_flow(reg_id: str | None) -> bool:
-    return bool(reg_id) and len(reg_id or "") <= 10 and (reg_id or "").isdecimal()
+def _is_flow(reg_id: str) -> bool:
+    return reg_id.isdecimal() and len(reg_id) <= 10
+
+
+def _q(text: str | None) -> float:
+    """Read a preference: 1 where none is readable."""
+    try:
+        q = float(text or 1)
+    except ValueError:
+        return 1.0
+    return q if 0 <= q <= 1 else 1.0
 
 
 def with_number(uri: Uri, number: str) -> Uri:

@@ -42,7 +42,7 @@ def write_response(
 
     Record-Route goes into what may make a dialog (12.1.1), Timestamp into 100 (8.2.6.1).
     """
-    more = "".join([_rows(name, values) for name, values in headers.items()]) if headers else ""
+    more = write_rows(headers) if headers else ""
     if status == 100:
         copied = f"{echo.rows}To: {echo.asked_to}\r\n{echo.timestamp}"
     elif status < 300:
@@ -53,6 +53,28 @@ def write_response(
         f"SIP/2.0 {status} {reason_of(status)}\r\n{copied}{more}Content-Length: {len(body)}\r\n\r\n"
     )
     return text.encode("utf-8", "surrogateescape") + body
+
+
+def write_answer(request: Request, status: int, tag: str, rows: str) -> bytes:
+    """Write a final response without a body to a valid request outside any dialog, once only.
+
+    `rows` is what it says beside the fields that are copied, as write_rows() makes it.
+    """
+    have = request.headers
+    vias = have["Via"]
+    via = vias[0] if len(vias) == 1 else "\r\nVia: ".join(vias)
+    to = have["To"][0] if request.to.tag is not None else f"{have['To'][0]};tag={tag}"
+    text = (
+        f"SIP/2.0 {status} {reason_of(status)}\r\nVia: {via}\r\nFrom: {have['From'][0]}\r\n"
+        f"To: {to}\r\nCall-ID: {have['Call-ID'][0]}\r\nCSeq: {have['CSeq'][0]}\r\n"
+        f"{rows}Content-Length: 0\r\n\r\n"
+    )
+    return text.encode("utf-8", "surrogateescape")
+
+
+def write_rows(headers: Headers) -> str:
+    """Write fields as they stand in a message."""
+    return "".join([_rows(name, values) for name, values in headers.items()])
 
 
 def _rows(name: str, values: list[str]) -> str:

@@ -151,7 +151,8 @@ class BindingWriter:
     def _change(self, key: BindingKey, binding: Binding | None) -> None:
         with self._lock:
             self._changes[key] = binding
-        self._work.set()
+        if not self._work.is_set():
+            self._work.set()
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -90,7 +90,7 @@ def read_text(text: str) -> None:
 def read_credentials(data: bytes) -> None:
     """Check credentials: against a password, and their nonce against one of ours."""
     nonces = Nonces(b"key")
-    nonce = nonces.make(SOURCE, 1000.0, "salt")
+    nonce = nonces.make(SOURCE, 1000.0)
     text = data.decode("utf-8", "surrogateescape").replace("NONCE", nonce)
     with suppress(BadMessage):
         credentials = parse_credentials("Digest " + text)

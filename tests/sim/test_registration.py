@@ -6,7 +6,7 @@ from sipcore.config import parse_config
 from sipcore.message.message import Headers, Response
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone
-from tests.sim.world import world
+from tests.sim.world import NODE, world
 from tests.store.files import DEMO, replaced
 
 BOTH = parse_config('[sip]\ndigest = ["SHA-256", "MD5"]\n')
@@ -222,5 +222,48 @@ def test_a_pbx_that_registers_is_called_where_it_is(tmp_path: Path) -> None:
             await talk.answered.wait()
             assert pbx.calls[0].requests[0].uri.startswith("sip:02136413599@10.0.1.")
             talk.hang_up()
+
+    simulate(main())
+
+
+def test_a_register_that_comes_again_gets_the_same_answer(tmp_path: Path) -> None:  # 17.2.2
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            await here.desk_phone()
+            last = [one for one in here.net.sent if one.to == NODE][-1]
+            first = [one for one in here.net.sent if one.source == NODE][-1]
+            assert (first.start_line, here.node.stack.count()) == ("SIP/2.0 200 OK", 0)
+            await here.pass_time(31)
+            here.net.send(last.source, NODE, last.data)
+            await here.pass_time(1)
+            again = [one for one in here.net.sent if one.source == NODE][-1]
+            assert again.data == first.data
+            assert here.node.front.reception.repeats == 1
+            here.net.send(("10.0.9.9", 5060), NODE, last.data)
+            await here.pass_time(1)
+            other = [one for one in here.net.sent if one.source == NODE][-1]
+            assert other.start_line.startswith("SIP/2.0 401"), "it came from elsewhere"
+            await here.pass_time(48)
+            here.net.send(last.source, NODE, last.data)
+            await here.pass_time(1)
+            late = [one for one in here.net.sent if one.source == NODE][-1]
+            assert b"stale=true" in late.data
+
+    simulate(main())
+
+
+def test_what_is_refreshed_stays_and_what_is_cut_short_goes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            kept, cut = "<sip:8001@10.0.9.1>", "<sip:8001@10.0.9.2>"
+            for contact, expires in ((kept, 60), (cut, 3600), (kept, 600), (cut, 60)):
+                await _register(phone, f"{contact};expires={expires}")
+            await here.pass_time(75)
+            assert [one.contact for one in here.node.registrar.all()] == ["sip:8001@10.0.9.1"]
+            assert len(here.node.registrar) == 1
+            await here.pass_time(600)
+            assert len(here.node.registrar) == 0
+            assert not here.node.registrar.is_source("10.0.1.1")
 
     simulate(main())
