@@ -64,7 +64,7 @@ clients: .venv-clients/.installed
 	@touch $@
 
 interop: setup clients
-	.venv/bin/python -m pytest tests/interop/test_clients.py tests/interop/test_small_clients.py --write-interop
+	.venv/bin/python -m pytest tests/interop -m matrix --write-interop
 
 peers: .venv-peers/.installed
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.devices import Devices
-from tests.interop.matrix import PAGE, Matrix, text, ways
+from tests.interop.matrix import Matrix, ways
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
 from tests.interop.sipp import Sipp
@@ -21,8 +21,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of this folder are interop tests, one after the other: they watch the clock."""
     for item in items:
         if item.path.is_relative_to(HERE):
+            if "shown" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.matrix)
             item.add_marker(pytest.mark.interop)
             item.add_marker(pytest.mark.xdist_group("interop"))
+    items.sort(key=lambda item: item.path == HERE / "test_page.py")  # it looks back
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,17 +38,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pairs = ways(metafunc.module.CASE_OF[metafunc.function], *PHONES)
         ids = [f"{client}-{transport}" for client, transport in pairs]
         metafunc.parametrize("stage", pairs, ids=ids, indirect=True, scope="module")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the page, when asked to and when everything on it was shown."""
-    if session.config.getoption("--write-interop") and not exitstatus:
-        missing = MATRIX.missing()
-        if missing:
-            print(f"\ndocs/interop.md is not written; not shown: {missing}")
-            session.exitstatus = 1
-        else:
-            PAGE.write_text(text(), "utf-8")
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Which client can do what over which transport: the tests are made of this table, and
-docs/interop.md is written of it by a test run in which all of it was shown (`make interop`)."""
+docs/interop.md is written of what a test run has shown (`make interop`)."""
 
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,7 +16,12 @@ NODE_PACKAGES = Path(__file__).parent / "clients" / "package.json"
 REGISTRATION, CALL, CALLED, HOLD = "registration", "call", "being called", "hold and resume"
 DTMF_RTP, DTMF_INFO = "DTMF by RFC 4733", "DTMF by INFO"
 BLIND, ATTENDED = "blind transfer", "attended transfer"
-CASES = (REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED)
+WAITING, LAMP = "message waiting", "busy lamp"
+MESSAGE, OPTIONS = "MESSAGE", "OPTIONS"
+CASES = (
+    *(REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO),
+    *(BLIND, ATTENDED, WAITING, LAMP, MESSAGE, OPTIONS),
+)
 TRANSPORTS = ("UDP", "TCP", "WS")
 PLAIN = ("UDP", "TCP")
 
@@ -23,9 +29,8 @@ Shown = tuple[str, str, str]  # client, transport, case
 
 
 class Client(Struct, frozen=True):
-    """`source`: Debian's package, or what clients.lock or
-    package.json names. `cannot`: why the client itself
-    cannot do a case or use a transport, or fails in it."""
+    """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
+    that it is shown over. `cannot`: why the client itself cannot do a case, or use a transport."""
 
     source: str
     about: str
@@ -35,17 +40,28 @@ class Client(Struct, frozen=True):
     def cases(self) -> list[str]:
         return [case for case in CASES if case not in self.cannot]
 
+    def why_not(self, transport: str, case: str) -> str:
+        """Return why it cannot; empty where it is to be shown."""
+        if transport in self.transports:
+            return self.cannot.get(case, "")
+        return self.cannot[transport]
 
-NO_PHONE = "not supported by the client: it asks servers, it is no phone"
-ITSELF = "not supported by the client"
+
+NO_WS = {"WS": "it knows no WebSocket"}
+NO_LAMP = {LAMP: "it subscribes to presence alone, not to dialog-info"}
 CLIENTS = {
     "aiosip": Client(
         "aiosip",
         "a library of 2017, with a shim for today's Python",
         ("UDP",),
         {
-            CALLED: "fails in the client: it answers each request with 200 itself, without SDP",
-            **dict.fromkeys((HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED), ITSELF),
+            CALLED: "it answers each request with 200 itself, without SDP",
+            **dict.fromkeys(
+                (HOLD, DTMF_RTP, DTMF_INFO, *CASES[6:]),
+                "it has REGISTER, INVITE, ACK and BYE; the application would write all else itself",
+            ),
+            "TCP": "version 0.2.0 has UDP alone",
+            **NO_WS,
         },
     ),
     "baresip": Client(
@@ -53,8 +69,10 @@ CLIENTS = {
         "a phone for the console",
         PLAIN,
         {
-            DTMF_INFO: "not supported by the client: version 1.0.0 sends RFC 4733 alone",
-            ATTENDED: "not supported by the client: version 1.0.0 transfers blindly alone",
+            DTMF_INFO: "version 1.0.0 sends RFC 4733 alone",
+            ATTENDED: "version 1.0.0 transfers blindly alone",
+            **NO_LAMP,
+            **NO_WS,
         },
     ),
     "JsSIP": Client(
@@ -62,29 +80,51 @@ CLIENTS = {
         "a library for browsers, under Node with a shim in the place of WebRTC",
         ("WS",),
         {
-            DTMF_RTP: "not supported by the client under Node: it has no sound",
-            ATTENDED: "not shown: the shim has one call at a time",
+            DTMF_RTP: "under Node it has no sound",
+            **dict.fromkeys(PLAIN, "it is made for browsers, which know WebSocket alone"),
         },
     ),
-    "linphone": Client("linphone-cli", "Linphone's phone for the console, linphonec", PLAIN),
-    "pjsua": Client("pjsua2-python", "a phone on pjproject's pjsua2", PLAIN),
-    "sipsak": Client("sipsak", "asks servers questions", PLAIN, dict.fromkeys(CASES[1:], NO_PHONE)),
+    "linphone": Client(
+        "linphone-cli",
+        "Linphone's phone for the console, linphonec",
+        PLAIN,
+        {
+            WAITING: "version 5.1.65 knows no message-summary",
+            OPTIONS: "it answers OPTIONS and sends none",
+            **NO_LAMP,
+            **NO_WS,
+        },
+    ),
+    "pjsua": Client("pjsua2-python", "a phone on pjproject's pjsua2", PLAIN, NO_WS),
+    "sipsak": Client(
+        "sipsak",
+        "asks servers questions",
+        PLAIN,
+        {
+            **dict.fromkeys(CASES[1:10], "it asks servers, it is no phone"),
+            **NO_WS,
+        },
+    ),
 }
 
 HEAD = """# Interoperability
 
-Written by `make interop` from the tests that passed (tests/interop); do not edit. Each "yes" is a
-test with the real program on one machine, and `make test` runs them all. The versions are those
-with which the page was written.
+Written by `make interop` of what its tests have shown (tests/interop); do not edit. Each "yes" is
+a test with the real program on one machine; "cannot" has its reason below. `make test` runs them
+all, and fails where they show anything else. The versions are those with which this was written.
+
+- message waiting: SUBSCRIBE to message-summary (RFC 3842); the client tells a mailbox's counts
+- busy lamp: SUBSCRIBE to dialog (RFC 4235); the client sees an extension's call begin and end
+- MESSAGE: the client sends one and gets one (RFC 3428)
 """
+VERSION = "Version: "
 
 
 def cells() -> Iterator[Shown]:
     """Yield everything that the table promises."""
     for name, client in CLIENTS.items():
-        for transport in client.transports:
-            for case in client.cases():
-                yield name, transport, case
+        for transport, case in product(client.transports, client.cases()):
+            yield name, transport, case
 
 
 def ways(case: str, *clients: str) -> list[tuple[str, str]]:
@@ -109,29 +149,40 @@ class Matrix:
         """Return what is promised and was not shown."""
         return sorted(set(cells()) - self._shown)
 
+    def text(self) -> str:
+        """Return the page."""
+        return "\n".join([HEAD, *self._sections()])
 
-def text() -> str:
-    """Return the page."""
-    return "\n".join([HEAD, *_sections()])
+    def _sections(self) -> Iterator[str]:
+        for name, client in CLIENTS.items():
+            yield f"## {name}\n"
+            yield f"{client.about[0].upper()}{client.about[1:]} ({client.source}).\n"
+            yield f"{VERSION}{version(client)}\n"
+            yield f"| case | {' | '.join(TRANSPORTS)} |\n|---{'|---' * len(TRANSPORTS)}|"
+            for case in CASES:
+                row = (self._cell(name, transport, case) for transport in TRANSPORTS)
+                yield f"| {case} | {' | '.join(row)} |"
+            yield ""
+            if client.cannot:
+                yield "\n".join(_reasons(client)) + "\n"
+
+    def _cell(self, name: str, transport: str, case: str) -> str:
+        if (name, transport, case) in self._shown:
+            return "yes"
+        return "cannot" if CLIENTS[name].why_not(transport, case) else "not shown"
 
 
-def _sections() -> Iterator[str]:
-    for name, client in CLIENTS.items():
-        yield f"## {name}\n"
-        yield f"{client.about[0].upper()}{client.about[1:]}: {client.source} {version(client)}\n"
-        yield f"| case | {' | '.join(TRANSPORTS)} |\n|---{'|---' * len(TRANSPORTS)}|"
-        yield from (_row(client, case) for case in CASES)
-        yield ""
-        if client.cannot:
-            yield "\n".join(f"- {what}: {why}" for what, why in client.cannot.items()) + "\n"
+def _reasons(client: Client) -> Iterable[str]:
+    """Write why a client cannot, a line each reason."""
+    of: dict[str, list[str]] = {}
+    for what, why in client.cannot.items():
+        of.setdefault(why, []).append(what)
+    return (f"- {', '.join(what)}: cannot: {why}" for why, what in of.items())
 
 
-def _row(client: Client, case: str) -> str:
-    return f"| {case} | {' | '.join(_cell(client, case, one) for one in TRANSPORTS)} |"
-
-
-def _cell(client: Client, case: str, transport: str) -> str:
-    return "yes" if transport in client.transports and case not in client.cannot else "no"
+def without_versions(page: str) -> str:
+    """Return the page as it is on every machine."""
+    return re.sub(rf"^{VERSION}.*$", VERSION, page, flags=re.MULTILINE)
 
 
 def version(client: Client) -> str:

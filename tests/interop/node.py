@@ -13,6 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from sipcore.control import Table, ask
+from sipcore.table import to_objects
 from tests.interop.ports import HOST, Ports
 from tests.interop.waiting import until
 
@@ -103,9 +105,8 @@ class Node:
         self.run("import", str(file))
 
     def show(self, what: str) -> list[Row]:
-        """Return the rows of `sipcore show`."""
-        rows: list[Row] = json.loads(self.run("show", what, "--json"))
-        return rows
+        """Return the rows of `sipcore show`, asked of the node itself: that is often done."""
+        return list(to_objects(ask(self.data, "show", what, Table)))
 
     def cdrs(self) -> list[Row]:
         """Return the records of calls that have ended."""

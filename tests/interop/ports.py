@@ -10,28 +10,29 @@ _PID = os.getpid()
 HOST = (
     f"127.{1 + (_PID >> 16) % 250}.{_PID >> 8 & 255}.{_PID & 255}"  # all of 127/8 is this machine
 )
-FIRST, LAST, SIZE = 12_000, 32_000, 200  # ephemeral ports begin at 32,768 on Linux
+FIRST, LAST, SIZE = 12_000, 32_000, 600  # ephemeral ports begin at 32,768 on Linux
 
 
 class Ports:
-    """A block of ports. The first one stays bound by this process: that is the lease."""
+    """A block of ports. The first one stays bound by this process: that is the lease. All blocks
+    are of one size, so that none overlaps another one's whose ports are not bound yet."""
 
-    def __init__(self, host: str = HOST, size: int = SIZE) -> None:
-        count = (LAST - FIRST) // size
+    def __init__(self, host: str = HOST) -> None:
+        count = (LAST - FIRST) // SIZE
         for turn in range(count):
-            first = FIRST + (_PID + turn) % count * size
+            first = FIRST + (_PID + turn) % count * SIZE
             lease = bound(host, first, socket.SOCK_STREAM)
             if lease is None:
                 continue
             lease.listen()  # else others could bind it, too
-            if all(is_free(host, port) for port in range(first + 1, first + size)):
+            if all(is_free(host, port) for port in range(first + 1, first + SIZE)):
                 break
             lease.close()
         else:
-            raise RuntimeError(f"no block of {size} free ports between {FIRST} and {LAST}")
+            raise RuntimeError(f"no block of {SIZE} free ports between {FIRST} and {LAST}")
         self._lease = lease
         self._next = first + 1
-        self._end = first + size
+        self._end = first + SIZE
 
     def take(self, count: int = 1) -> int:
         """Return the first of so many ports in a row."""

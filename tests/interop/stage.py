@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line, Phone
+from tests.interop.clients.base import PHONE_HOST, Line, Phone
 from tests.interop.clients.jssip import Jssip
 from tests.interop.clients.linphone import Linphone
 from tests.interop.clients.pjsua import Pjsua
@@ -22,7 +22,6 @@ PHONES: dict[str, Callable[[Path, Line], Phone]] = {
 }
 SOUNDLESS = ("JsSIP",)
 HEARD = 25  # packets: half a second
-SETTLE_S = 10.0
 
 
 class Stage:
@@ -32,7 +31,7 @@ class Stage:
         self.client, self.transport = client, transport
         self._folder = folder
         self._ports = Ports()
-        self._phone_ports = Ports(PHONE_HOST, 3 * LINE_PORTS + 1)
+        self._phone_ports = Ports(PHONE_HOST)
         self._phones: list[Phone] = []
         self.node = Node(folder, self._ports, Settings())
         self.phone: Phone
@@ -59,12 +58,18 @@ class Stage:
 
     def quiet(self) -> None:
         """End what a test before has left, and forget it."""
-        if self.node.show("calls"):
+        try:
+            until("no call is left", self._is_silent)
+        except AssertionError:  # a test has failed
             self.peer.hang_up()
             self.phone.hang_up()
-        until("no call is left", lambda: not self.node.show("calls"), SETTLE_S)
+            until("no call is left", self._is_silent)
+        self.phone.forget()
         self.peer.forget()
         self.third.forget()
+
+    def _is_silent(self) -> bool:
+        return not self.node.show("calls")
 
     def shows(self, shown: Matrix, case: str) -> None:
         """Note that a case works."""

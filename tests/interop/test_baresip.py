@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line
+from tests.interop.clients.base import PHONE_HOST, Line
 from tests.interop.node import Node
 from tests.interop.ports import HOST, Ports
 from tests.interop.tones import RATE, read, share, write_tone
@@ -20,7 +20,7 @@ TALK_S = 4.0
 
 @pytest.fixture
 def phones(tmp_path: Path, node: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST, 2 * LINE_PORTS + 1)
+    ports = Ports(PHONE_HOST)
     started: list[Baresip] = []
     try:
         for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):

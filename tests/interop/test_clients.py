@@ -1,6 +1,9 @@
 """What real phones do with a node: each case of docs/interop.md, over each transport."""
 
+from functools import partial
+
 from tests.interop import matrix
+from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.matrix import Matrix
 from tests.interop.stage import Stage
 from tests.interop.town import DESK, SAFE, WORKSHOP
@@ -101,6 +104,38 @@ def talk_without_the_client(stage: Stage) -> None:
     stage.third.expect("disconnected")
 
 
+def test_message_waiting(stage: Stage, shown: Matrix) -> None:
+    stage.phone.watch(MESSAGE_SUMMARY, DESK.user)
+    for new, old in ((3, 1), (0, 4)):
+        stage.node.run("mailbox", "acme", DESK.user, str(new), str(old))
+        counts = f"Voice-Message: {new}/{old}"
+        until(f"the client tells {counts}", partial(stage.phone.is_told, counts))
+    stage.shows(shown, matrix.WAITING)
+
+
+def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
+    stage.phone.watch(DIALOG, SAFE.user)
+    until("it is subscribed", lambda: stage.node.show("subscriptions"))
+    stage.peer.call(SAFE.user)
+    until("the lamp is lit", lambda: stage.phone.is_told("confirmed"))
+    stage.peer.hang_up()
+    until("the lamp is out", lambda: stage.phone.is_told("terminated"))
+    stage.shows(shown, matrix.LAMP)
+
+
+def test_message(stage: Stage, shown: Matrix) -> None:
+    stage.phone.write(WORKSHOP.user, "Is lunch ready?")
+    stage.peer.expect("message", text="Is lunch ready?")
+    stage.peer.write(DESK.user, "At noon.")
+    until("the client tells the answer", lambda: stage.phone.is_told("At noon."))
+    stage.shows(shown, matrix.MESSAGE)
+
+
+def test_options(stage: Stage, shown: Matrix) -> None:
+    stage.phone.ask(WORKSHOP.user)
+    stage.shows(shown, matrix.OPTIONS)
+
+
 CASE_OF = {
     test_registration: matrix.REGISTRATION,
     test_a_call_with_sound_both_ways: matrix.CALL,
@@ -110,4 +145,8 @@ CASE_OF = {
     test_digits_by_info: matrix.DTMF_INFO,
     test_blind_transfer: matrix.BLIND,
     test_attended_transfer: matrix.ATTENDED,
+    test_message_waiting: matrix.WAITING,
+    test_a_busy_lamp: matrix.LAMP,
+    test_message: matrix.MESSAGE,
+    test_options: matrix.OPTIONS,
 }

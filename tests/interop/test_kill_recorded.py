@@ -13,7 +13,7 @@ import pytest
 from tests.interop.devices import Devices
 from tests.interop.load import busy_pbx, load
 from tests.interop.node import Node, Row, Settings
-from tests.interop.ports import HOST, Ports
+from tests.interop.ports import Ports
 from tests.interop.talking import Talk, talk
 from tests.interop.town import Town
 from tests.interop.waiting import stays, until
@@ -29,7 +29,7 @@ START_S = 3.0  # until it is where a process must start first, on a machine that
 
 @pytest.fixture
 def ports() -> Iterator[Ports]:
-    ports = Ports(HOST, 600)
+    ports = Ports()
     yield ports
     ports.close()
 

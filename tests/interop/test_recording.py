@@ -11,7 +11,7 @@ import pytest
 
 from sipcore.media.g711 import A_LAW, LINEAR
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import LINE_PORTS, PHONE_HOST, Line
+from tests.interop.clients.base import PHONE_HOST, Line
 from tests.interop.devices import Devices
 from tests.interop.node import Node, Row
 from tests.interop.ports import HOST, Ports
@@ -38,7 +38,7 @@ def recorded(node: Node, town: Town) -> Node:
 
 @pytest.fixture
 def phones(tmp_path: Path, recorded: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST, 2 * LINE_PORTS + 1)
+    ports = Ports(PHONE_HOST)
     started: list[Baresip] = []
     try:
         for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):

@@ -36,7 +36,7 @@ MEMORY_MIB = 3.0  # what an allocator's chance may add between the first and the
 
 @pytest.fixture
 def ports() -> Iterator[Ports]:
-    ports = Ports(size=500)
+    ports = Ports()
     yield ports
     ports.close()
 

@@ -10,8 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.interop.clients.base import RTP_PORTS, Line, uri
+from tests.interop.clients.base import MESSAGE_SUMMARY, RTP_PORTS, Line, Screen, uri
 from tests.interop.tones import write_tone
+from tests.interop.town import WORKSHOP
 from tests.interop.waiting import until
 from tests.packages import require
 
@@ -30,12 +31,15 @@ module aubridge.so
 module sndfile.so
 module_tmp account.so
 module_app menu.so
+module_app contact.so
+module_app mwi.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {host}:{control}
 snd_path {folder}
 """
 CODEC = "PCMA/8000/1"
 TONE_HZ, TONE_S = 600.0, 30
+CONTACT = WORKSHOP.user  # whom it writes to
 
 
 class Baresip:
@@ -47,6 +51,7 @@ class Baresip:
         self.name = account.user
         self.events: list[dict[str, Any]] = []
         self._folder = folder
+        self._heard = Screen(folder)
         self._line = line
         folder.mkdir()
         (folder / "config").write_text(
@@ -65,9 +70,9 @@ class Baresip:
         (folder / "accounts").write_text(
             f"<sip:{account.user}@{account.domain}>;auth_user={account.user}"
             f';auth_pass={account.password};outbound="sip:{line.node};transport={line.transport}"'
-            f";regint=600;answermode=auto;audio_codecs={CODEC}\n"
+            f";regint=600;mwi=yes;answermode=auto;audio_codecs={CODEC}\n"
         )
-        (folder / "contacts").touch()
+        (folder / "contacts").write_text(f'"Contact" <{uri(CONTACT, line)}>\n')
         with (folder / "screen.log").open("wb") as screen:
             self._process = subprocess.Popen(
                 ["baresip", "-f", str(folder), "-s"],
@@ -103,6 +108,29 @@ class Baresip:
 
     def transfer_to_consulted(self) -> None:
         raise NotImplementedError
+
+    def watch(self, event: str, number: str) -> None:
+        """It has subscribed to its own message-summary from the start."""
+        assert (event, number) == (MESSAGE_SUMMARY, self.name)
+
+    def write(self, number: str, text: str) -> None:
+        """Send a MESSAGE: to its one contact."""
+        assert number == CONTACT
+        self.tell("message", text)
+
+    def ask(self, number: str) -> None:
+        self.tell("options", uri(number, self._line))
+        until("baresip is answered", lambda: self.is_told("OPTIONS of"))
+
+    def is_told(self, words: str) -> bool:
+        self._read()
+        events = (one.get("param", "") for one in self.events)
+        return words in self._heard.text() or any(words in one for one in events)
+
+    def forget(self) -> None:
+        self._read()
+        self.events.clear()
+        self._heard.forget()
 
     def tell(self, command: str, words: str = "") -> None:
         """Give a command of baresip's menu."""

@@ -11,7 +11,7 @@ from tests.interop.town import Account
 
 PHONE_HOST = "127.0.0.1"  # some let the kernel choose the source of their sound, which is this one
 RTP_PORTS = 16
-LINE_PORTS = 3 + RTP_PORTS
+MESSAGE_SUMMARY, DIALOG = "message-summary", "dialog"  # what can be subscribed to
 
 
 class Line(Struct, frozen=True):
@@ -52,6 +52,21 @@ class Phone(Protocol):
     def transfer_to_consulted(self) -> None:
         """Connect the other side of the first call with that of the second one."""
 
+    def watch(self, event: str, number: str) -> None:
+        """Subscribe to an extension's message-summary or dialog."""
+
+    def write(self, number: str, text: str) -> None:
+        """Send a MESSAGE."""
+
+    def ask(self, number: str) -> None:
+        """Send OPTIONS, and wait until the client has been answered well."""
+
+    def is_told(self, words: str) -> bool:
+        """Tell whether a NOTIFY or a MESSAGE since the last forget() had these words."""
+
+    def forget(self) -> None:
+        """Forget what the client has been told so far."""
+
     def end(self) -> None:
         """End the process, and show what it said."""
 
@@ -81,6 +96,20 @@ def ended(process: subprocess.Popen[bytes], folder: Path) -> None:
     process.wait()
     process.stdin.close()
     print(f"=== {folder.name}\n{(folder / 'screen.log').read_text('utf-8', 'replace')}")
+
+
+class Screen:
+    """What a program has said since the last forget()."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "screen.log"
+        self._from = 0
+
+    def text(self) -> str:
+        return self._file.read_bytes()[self._from :].decode("utf-8", "replace")
+
+    def forget(self) -> None:
+        self._from = self._file.stat().st_size
 
 
 def tell(process: subprocess.Popen[bytes], line: str) -> None:

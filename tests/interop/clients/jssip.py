@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.interop.clients.base import Line, ended, started, tell
+from tests.interop.clients.base import Line, Screen, ended, started, tell
 from tests.interop.clients.pjsua import ROOT
 from tests.interop.waiting import until
 
@@ -17,13 +17,14 @@ class Jssip:
     def __init__(self, folder: Path, line: Line) -> None:
         assert MODULES.exists(), ".venv-clients has no JsSIP: make clients"
         self._folder = folder
+        self._heard = Screen(folder)
         folder.mkdir()
-        told = {"node": line.node, **line.account._asdict()}
+        told = {"scheme": line.transport, "node": line.node, **line.account._asdict()}
         argv = ["node", str(PROGRAM), json.dumps(told)]
         self._process = started(argv, folder, NODE_PATH=str(MODULES))
 
     def start(self) -> None:
-        until("JsSIP is registered", lambda: '"registered"' in self._screen())
+        until("JsSIP is registered", lambda: self.is_told('"registered"'))
 
     def call(self, number: str) -> None:
         self._tell("call", number)
@@ -35,6 +36,7 @@ class Jssip:
         self._tell("hold")
 
     def resume(self) -> None:
+        until("JsSIP knows of the hold", lambda: self.is_told("put on hold"))
         self._tell("resume")
 
     def press(self, digit: str, by: str) -> None:
@@ -45,7 +47,24 @@ class Jssip:
         self._tell("transfer", number)
 
     def transfer_to_consulted(self) -> None:
-        raise NotImplementedError
+        until("the second call is answered", lambda: self._screen().count('"confirmed"') > 1)
+        self._tell("transfer to consulted")
+
+    def watch(self, event: str, number: str) -> None:
+        self._tell("watch", event, number)
+
+    def write(self, number: str, text: str) -> None:
+        self._tell("write", number, text)
+
+    def ask(self, number: str) -> None:
+        self._tell("ask", number)
+        until("JsSIP is answered", lambda: self.is_told("OPTIONS 200"))
+
+    def is_told(self, words: str) -> bool:
+        return words in self._screen()
+
+    def forget(self) -> None:
+        self._heard.forget()
 
     def end(self) -> None:
         ended(self._process, self._folder)
@@ -54,4 +73,4 @@ class Jssip:
         tell(self._process, json.dumps(words))
 
     def _screen(self) -> str:
-        return (self._folder / "screen.log").read_text("utf-8", "replace")
+        return self._heard.text()

@@ -1,5 +1,5 @@
-// JsSIP under Node: registers over WebSocket, answers calls, calls when told to. No media: the
-// browser's RTCPeerConnection is a shim with one fixed description.
+// JsSIP under Node: registers over WebSocket, answers calls, calls, writes and subscribes when told
+// to. No media: the browser's RTCPeerConnection is a shim that describes one stream.
 const told = JSON.parse(process.argv[2]);
 const sdp =
   "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" +
@@ -33,33 +33,59 @@ const JsSIP = require("jssip");
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const options = { mediaStream: { getTracks: () => [] }, mediaConstraints: { audio: true } };
 const agent = new JsSIP.UA({
-  sockets: [new JsSIP.WebSocketInterface(`ws://${told.node}`)],
+  sockets: [new JsSIP.WebSocketInterface(`${told.scheme}://${told.node}`)],
   uri: `sip:${told.user}@${told.domain}`,
   password: told.password,
   session_timers: false,
 });
-let session = null;
+const sessions = [];
+const uri = (number) => `sip:${number}@${told.domain}`;
+const last = () => sessions[sessions.length - 1];
 
 agent.on("registered", () => say("registered"));
 agent.on("registrationFailed", (fault) => say("registration failed", { cause: fault.cause }));
+agent.on("newMessage", (made) => {
+  if (made.originator === "remote") say("message", { text: made.request.body });
+});
 agent.on("newRTCSession", (made) => {
-  session = made.session;
+  const session = made.session;
+  sessions.push(session);
+  const over = () => sessions.splice(sessions.indexOf(session), 1);
   session.on("confirmed", () => say("confirmed"));
-  session.on("ended", () => say("ended"));
-  session.on("failed", (fault) => say("failed", { cause: fault.cause }));
+  session.on("ended", () => { over(); say("ended"); });
+  session.on("failed", (fault) => { over(); say("failed", { cause: fault.cause }); });
   session.on("hold", (one) => say("hold", { by: one.originator }));
   session.on("unhold", (one) => say("unhold", { by: one.originator }));
   if (made.originator === "remote") session.answer(options);
 });
 agent.start();
 
+const documents = {
+  "message-summary": "application/simple-message-summary",
+  dialog: "application/dialog-info+xml",
+};
+const answered = (one) => say(`${one.response.method} ${one.response.status_code}`);
+
 const commands = {
-  call: (number) => agent.call(`sip:${number}@${told.domain}`, options),
-  "hang up": () => session.terminate(),
-  hold: () => session.hold(),
-  resume: () => session.unhold(),
-  dtmf: (digit) => session.sendDTMF(digit, { transportType: "INFO" }),
-  transfer: (number) => session.refer(`sip:${number}@${told.domain}`),
+  call: (number) => agent.call(uri(number), options),
+  "hang up": () => [...sessions].forEach((session) => session.terminate()),
+  hold: () => last().hold({}, () => say("put on hold")),
+  resume: () => last().unhold(),
+  dtmf: (digit) => last().sendDTMF(digit, { transportType: "INFO" }),
+  transfer: (number) => last().refer(uri(number)),
+  "transfer to consulted": () => {
+    const [first, second] = sessions;
+    first.refer(second.remote_identity.uri, { replaces: second });
+  },
+  watch: (event, number) => {
+    const subscriber = agent.subscribe(uri(number), event, documents[event], { expires: 300 });
+    subscriber.on("notify", (final, request, body) => say("notify", { text: body }));
+    subscriber.on("terminated", (code) => say("subscription over", { code }));
+    subscriber.subscribe();
+  },
+  write: (number, text) => agent.sendMessage(uri(number), text),
+  ask: (number) =>
+    agent.sendOptions(uri(number), "", { eventHandlers: { succeeded: answered, failed: answered } }),
 };
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const [command, ...words] = JSON.parse(line);

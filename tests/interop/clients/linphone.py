@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.interop.clients.base import RTP_PORTS, Line, ended, started, tell, uri
+from tests.interop.clients.base import RTP_PORTS, Line, Screen, ended, started, tell, uri
 from tests.interop.tones import write_tone
 from tests.interop.waiting import until
 from tests.packages import require
@@ -54,6 +54,7 @@ class Linphone:
     def __init__(self, folder: Path, line: Line) -> None:
         require("linphonec")
         self._folder = folder
+        self._heard = Screen(folder)
         self._line = line
         self._held = 0
         (folder / ".local" / "share" / "linphone").mkdir(parents=True)  # it starts without, dumb
@@ -108,6 +109,21 @@ class Linphone:
         connected = f"Media streams established with sip:.* for call {ids[-1]} "
         until("linphone knows of the answer", lambda: re.search(connected, self._screen()))
         self._tell(f"transfer {ids[-2]} --to-call {ids[-1]}")
+
+    def watch(self, event: str, number: str) -> None:
+        raise NotImplementedError
+
+    def write(self, number: str, text: str) -> None:
+        self._tell(f"chat {uri(number, self._line)} {text}")
+
+    def ask(self, number: str) -> None:
+        raise NotImplementedError
+
+    def is_told(self, words: str) -> bool:
+        return words in self._heard.text()
+
+    def forget(self) -> None:
+        self._heard.forget()
 
     def _wait_for_hold(self) -> None:
         until("linphone knows of the hold", lambda: self._screen().count(PAUSED) >= self._held)

@@ -50,6 +50,7 @@ class Pjsua:
         self._tell("hold")
 
     def resume(self) -> None:
+        self.expect("media", status="held here")
         self._tell("resume")
 
     def press(self, digit: str, by: str) -> None:
@@ -59,7 +60,23 @@ class Pjsua:
         self._tell("transfer", uri(number, self._line))
 
     def transfer_to_consulted(self) -> None:
+        for _ in ("the first call", "the second one"):
+            self.expect("confirmed")
         self._tell("transfer to consulted")
+
+    def watch(self, event: str, number: str) -> None:
+        self._tell("watch", event, uri(number, self._line))
+
+    def write(self, number: str, text: str) -> None:
+        self._tell("write", uri(number, self._line), text)
+
+    def ask(self, number: str) -> None:
+        self._tell("ask", uri(number, self._line))
+        self.expect("answered", method="OPTIONS", status=200)
+
+    def is_told(self, words: str) -> bool:
+        self._read()
+        return any(words in one.get("text", "") for one in self._seen)
 
     def expect(self, event: str, within_s: float = 10.0, **what: Any) -> dict[str, Any]:
         """Wait for an event with these values; what came before it is forgotten."""
@@ -67,9 +84,13 @@ class Pjsua:
         return until(f"{self._folder.name}: {wanted}", lambda: self._take(wanted), within_s)[0]
 
     def forget(self) -> None:
-        """Forget what has happened so far."""
-        self._read()
+        """Wait until it has no call and has done all that it was told; forget what happened."""
+        until(f"{self._folder.name} has no call", self._is_idle)
         self._seen.clear()
+
+    def _is_idle(self) -> bool:
+        self._tell("count")
+        return bool(self.expect("counted")["calls"] == 0)
 
     def end(self) -> None:
         ended(self._process, self._folder)

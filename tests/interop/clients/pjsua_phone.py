@@ -3,9 +3,11 @@
 Runs in .venv-clients; knows nothing of the tests. It answers every call.
 """
 
+import ctypes
 import json
 import select
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pjsua2 as pj  # type: ignore[import-not-found]
@@ -21,6 +23,7 @@ KINDS = {
     "tls": (pj.PJSIP_TRANSPORT_TLS, pj.PJSIP_TRANSPORT_TLS6),
 }
 POLL_MS = 10
+STRINGS = "uri", "dialog", "document", "entity", "call_id", "near_tag", "far_tag", "side", "state"
 
 
 def tell(event: str, **what: Any) -> None:
@@ -56,11 +59,53 @@ class Call(pj.Call):  # type: ignore[misc]
         tell("transfer", status=param.statusCode, final=param.finalNotify)
 
 
+class Text(ctypes.Structure):
+    """pj_str_t."""
+
+    _fields_ = (("at", ctypes.c_void_p), ("size", ctypes.c_ssize_t))
+
+    def __str__(self) -> str:
+        return ctypes.string_at(self.at, self.size).decode() if self.size else ""
+
+
+class Told(ctypes.Structure):
+    """pjsua_buddy_dlg_event_info as far as the dialog's state, and room for the rest."""
+
+    _fields_ = (
+        ("buddy", ctypes.c_int),
+        *((name, Text) for name in STRINGS),
+        ("rest", ctypes.c_char * 8192),
+    )
+
+
+class Lamp(pj.Buddy):  # type: ignore[misc]
+    """An extension that is watched. pjsua2 itself knows presence alone; the library that it is
+    made of knows dialog-info, too."""
+
+    library = ctypes.CDLL(pj._pjsua2.__file__)
+
+    def __init__(self, phone: "Phone", uri: str) -> None:
+        super().__init__()
+        config = pj.BuddyConfig()
+        config.uri, config.subscribe = uri, False
+        self.create(phone, config)
+        self._state = ""
+        self.library.pjsua_buddy_subscribe_dlg_event(self.getId(), 1)
+
+    def look(self) -> None:
+        told = Told()
+        self.library.pjsua_buddy_get_dlg_event_info(self.getId(), ctypes.byref(told))
+        if str(told.state) != self._state:
+            self._state = str(told.state)
+            tell("lamp", text=self._state)
+
+
 class Phone(pj.Account):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gone: list[Call] = []
+        self.lamps: list[Lamp] = []
 
     def onRegState(self, param: Any) -> None:
         tell("registration", status=param.code)
@@ -74,6 +119,13 @@ class Phone(pj.Account):  # type: ignore[misc]
     def onMwiInfo(self, param: Any) -> None:
         tell("mwi", text=param.rdata.wholeMsg.partition("\r\n\r\n")[2])
 
+    def onInstantMessage(self, param: Any) -> None:
+        tell("message", text=param.msgBody)
+
+    def onSendRequest(self, param: Any) -> None:
+        transaction = param.e.body.tsxState.tsx
+        tell("answered", method=transaction.method, status=transaction.statusCode)
+
 
 def param(**options: Any) -> pj.CallOpParam:
     made = pj.CallOpParam(True)
@@ -82,11 +134,43 @@ def param(**options: Any) -> pj.CallOpParam:
     return made
 
 
+def watch(phone: Phone, event: str, uri: str) -> None:
+    if event == "dialog":  # the account subscribes to message-summary by itself
+        phone.lamps.append(Lamp(phone, uri))
+
+
+def write(phone: Phone, uri: str, text: str) -> None:
+    buddy, config, message = pj.Buddy(), pj.BuddyConfig(), pj.SendInstantMessageParam()
+    config.uri, config.subscribe, message.content = uri, False, text
+    buddy.create(phone, config)
+    buddy.sendInstantMessage(message)
+
+
+def ask(phone: Phone, uri: str) -> None:
+    request = pj.SendRequestParam()
+    request.method, request.txOption.targetUri = "OPTIONS", uri
+    phone.sendRequest(request)
+
+
+def count(phone: Phone) -> None:
+    tell("counted", calls=len(phone.calls))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "watch": watch,
+    "write": write,
+    "ask": ask,
+    "count": count,
+}
+
+
 def obey(phone: Phone, command: str, words: list[str]) -> None:
     """Do what a line says."""
     call = phone.calls[-1] if phone.calls else None
     if command == "call":
         Call(phone).makeCall(words[0], param())
+    elif command in COMMANDS:
+        COMMANDS[command](phone, *words)
     elif call is None:
         tell("no call")
     elif command == "hang up":
@@ -139,7 +223,7 @@ def configured(endpoint: pj.Endpoint, told: dict[str, Any]) -> Phone:
     account.mediaConfig.transportConfig.port = told["rtp"]
     account.mediaConfig.transportConfig.portRange = told["rtp_count"]
     account.natConfig.contactRewriteUse = 0
-    account.mwiConfig.enabled = told.get("mwi", False)
+    account.mwiConfig.enabled = True
     if ":" in told["host"]:
         account.sipConfig.ipv6Use = account.mediaConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED
     phone = Phone()
@@ -155,6 +239,8 @@ def main() -> None:
     while True:
         endpoint.libHandleEvents(POLL_MS)
         phone.gone.clear()
+        for lamp in phone.lamps:
+            lamp.look()
         if select.select([sys.stdin], [], [], 0)[0]:
             line = sys.stdin.readline()
             if not line:
