@@ -464,6 +464,13 @@ MEDIA = (
         "Packets that found their jitter buffer full",
         _PACKETS,
     ),
+    _share(
+        "tones",
+        "sipcore_media_tones",
+        _C,
+        "Ringback tones begun for who had early media and heard nothing",
+        "tones",
+    ),
     _share("recordings", "sipcore_recordings_active", _G, "Recordings now", _RECORDINGS),
     _share("recordings_finished", "sipcore_recordings", _C, "Recordings finished", _RECORDINGS),
     _share(

@@ -42,13 +42,18 @@ def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media of a fork on."""
     response = event.response
     status, told = response.status, b""
-    early = leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
-    is_sdp = bool(response.body) and response.content_type == SDP
-    if is_sdp and (early is None or early.sdp is response.body):
-        told = hear(call, leg, response.body, AT_180 if status == 180 else AT_183)
+    if response.body and response.content_type == SDP:
+        early = _early(leg, event)
+        if early is None or early.sdp is response.body:
+            told = hear(call, leg, response.body, AT_180 if status == 180 else AT_183)
     elif status == 180 and call.media.has_spoken("b"):
+        early = _early(leg, event)
         ring_back(call, AT_180 if early is not None and early.sdp else BESIDE)
     call.ring(status, told)
+
+
+def _early(leg: CalleeLeg, event: Reply) -> Early | None:
+    return leg.early.get(event.dialog.remote_tag) if event.dialog is not None else None
 
 
 def ring_back(call: "Caller", ringback: Ringback) -> None:

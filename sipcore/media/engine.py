@@ -62,7 +62,7 @@ class Engine:
         self._buffer = JitterBuffer(self.streams, wire.batch, bounds_s, self._counters)
         self._relay = Relay(self.streams, wire, addresses, self._counters, self._buffer)
         self._relay.tap = tap
-        self._player = Player(self.streams, wire.batch, self._buffer, ids)
+        self._player = Player(self.streams, wire.batch, self._buffer, ids, self._counters)
         self._reporter = Reporter(self.streams, wire, self._counters, ids.fraction)
         self._events: deque[control.Event] = deque()
         self._tick_at = np.inf

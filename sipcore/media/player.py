@@ -12,7 +12,7 @@ from sipcore.media.control import Play
 from sipcore.media.g711 import A_LAW, MU_LAW
 from sipcore.media.jitter import JitterBuffer
 from sipcore.media.rtp import HEADER_BYTES, MODULUS, Headers
-from sipcore.media.streams import Ints, Streams
+from sipcore.media.streams import Counters, Ints, Streams
 from sipcore.media.tone import OCTETS, PACKET_S, SHAPES, packets
 from sipcore.media.wire.base import Batch
 
@@ -31,12 +31,20 @@ _STARTS = np.cumsum(_LENGTHS) - _LENGTHS
 class Player:
     """Plays what rows are told to, from `tone_at` on. `next_at` is when `play` is to be called."""
 
-    def __init__(self, streams: Streams, batch: Batch, buffer: JitterBuffer, ids: Ids) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        batch: Batch,
+        buffer: JitterBuffer,
+        ids: Ids,
+        counters: Counters,
+    ) -> None:
         self.next_at = np.inf
         self._streams = streams
         self._batch = batch
         self._buffer = buffer
         self._ids = ids
+        self._counters = counters
 
     def begin(self, row: int, verb: Play, now: float) -> None:
         """Let a stream's peer hear a tone. One that plays, or waits to, is not put off by it."""
@@ -91,6 +99,7 @@ class Player:
         streams, data, count = self._streams, self._batch.data, len(rows)
         is_first = streams.tone_begun[rows] == _NOT_BEGUN
         streams.tone_begun[rows[is_first]] = slot
+        self._counters.tones += int(is_first.sum())
         begun, offset = streams.tone_begun[rows], streams.tone_offset[rows]
         position = slot - begun
         tone, kind, marker = streams.tone[rows], streams.tone_type[rows], is_first * 128

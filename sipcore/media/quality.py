@@ -61,7 +61,7 @@ class Totals(Struct, frozen=True, gc=False, array_like=True):
     `late` packets came after their successors had been played; `overflowed` ones found their
     stream's part of the jitter buffer full. `ticks_late_s` is by how much all `ticks` were late
     together, `greatest_late_ms` the worst of them. `recordings_stopped`: those that the disk
-    refused; `recorded_octets`: what it took.
+    refused; `recorded_octets`: what it took. `tones` began in the place of silent streams.
     """
 
     calls: int
@@ -90,6 +90,7 @@ class Totals(Struct, frozen=True, gc=False, array_like=True):
     greatest_delay_ms: float = 0.0
     ticks: int = 0
     ticks_late_s: float = 0.0
+    tones: int = 0
 
 
 def rating(codec: str, loss: float, delay_ms: float = DELAY_MS) -> float:

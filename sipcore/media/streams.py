@@ -73,6 +73,7 @@ class Counters(Struct):
     greatest_batch: int = 0
     ticks: int = 0
     ticks_late_s: float = 0.0
+    tones: int = 0
 
 
 class Call(Struct):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from sipcore.clock import SystemClock
 from sipcore.ids import Ids
 from sipcore.media.control import FirstPacket, MediaEvent, unix_link
+from sipcore.media.placement import Ringback
 from sipcore.media.pool import MediaPool
 from tests.media.net import rtp
 
@@ -125,6 +127,30 @@ async def test_a_call_through_a_real_worker(worker: Process, phones: tuple[Phone
     assert (figures["a"].lost, figures["a"].codec) == (0, "PCMU")
     assert (await pool.metrics())[0].packets_sent == 40
     assert await pool.survey() == []
+    await pool.stop()
+
+
+async def test_a_real_worker_plays_ringback_on_time(
+    worker: Process, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    pool = pool_of(worker)
+    await pool.start()
+    loop = asyncio.get_running_loop()
+    with pool.session("call-1", lambda event: None) as media:
+        to_b = await media.offer("a", a.sdp(), a.address)
+        media.ringback = Ringback("a")
+        media.answer("b", b.sdp(), b.address)
+        heard = [await asyncio.wait_for(loop.sock_recv(a.socket, 2048), 5) for _ in range(25)]
+        for one, following in pairwise(heard):
+            assert int.from_bytes(following[2:4]) == (int.from_bytes(one[2:4]) + 1) & 0xFFFF
+            assert following[8:12] == one[8:12]
+        while (packet := await b.exchange(a, to_b, rtp(7, ssrc=77)))[12:] != rtp(7, ssrc=77)[12:]:
+            heard.append(packet)  # a tone that was under way
+        assert packet[8:12] == heard[0][8:12]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.sock_recv(a.socket, 2048), 0.3)
+        assert (await pool.metrics())[0].tones == 1
     await pool.stop()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.call.bridge import Call
 from sipcore.message.message import Request
 from sipcore.message.uri import Uri
 from tests.sim.loop import simulate
@@ -154,6 +155,15 @@ class Case:
         return f"{self.name}: {', '.join(faults)}" if faults else ""
 
 
+async def _listen(here: World, rung: list[str]) -> None:
+    """Note the calls in which somebody who talks hears a ringback tone, transfers aside."""
+    while True:
+        await asyncio.sleep(0.5)
+        for call in here.node.desk.calls.values():
+            if isinstance(call, Call) and call.talking and not call.talking.has_transfer:
+                rung += [call.id] if call.media.ringback is not None else []
+
+
 async def _batch(
     here: World, phones: tuple[PartyPhone, ...], cases: list[Case], weather: Weather
 ) -> None:
@@ -176,12 +186,16 @@ async def _batch(
         one.habits_of = lambda request: case_of(request).habits()
         one.on_invite = on_invite
     here.net.weather = weather
+    rung: list[str] = []
+    listening = here.beside(_listen(here, rung))
     await asyncio.gather(*(case.run(caller, SETTLES_S[weather]) for case in cases))
+    listening.cancel()
     await here.pass_time(OVER_S)
     faults = [fault for case in cases if (fault := case.verdict())]
     assert faults == []
     where = f"{cases[0].name} to {cases[-1].name}"
     assert here.leftovers() == {}, where
+    assert rung == [], where
     assert [one.stack.count() for one in phones] == [0] * len(phones), where
     assert here.bugs() == 0, where
     for one in phones:

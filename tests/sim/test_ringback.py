@@ -11,6 +11,7 @@ import pytest
 from sipcore.dialog.events import Within
 from sipcore.media import control
 from sipcore.media.g711 import A_LAW, decode
+from tests.media.tape import read
 from tests.sim.loop import simulate
 from tests.sim.parties import habits, party, two_phones
 from tests.sim.party import Party, PartyPhone, description
@@ -363,6 +364,26 @@ def test_who_stays_in_a_transfer_hears_the_target_ring(tmp_path: Path, hold: str
             here.beside(here.talk(last, last.calls[0].requests[0].body, 1))
             assert len(words(await here.listen(talk.phone, 2))) == 50
             talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_recording_has_what_who_stays_has_heard(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _listening(tmp_path, FOUR) as here:
+            talk, _, last = await _transferred(here, "sendonly")
+            await here.pass_time(3)
+            last.pick_up(last.calls[0])
+            await here.pass_time(2)
+            talk.hang_up()
+            await here.pass_time(3)
+            first = min(here.cdrs(), key=lambda one: one.setup_at)
+            assert first.recording is not None
+            sound = read(here.recordings / first.recording)
+            assert np.abs(sound[:, 1]).max() > 5000, "of the callee's side"
+            assert not sound[:, 0].any()
             here.tick_each(1.0)
             await check_all_is_over(here)
 

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sipcore.cdr.entry import Entry
 from sipcore.cdr.export import read_cdrs
 from sipcore.cdr.journal import InlineJournal, recover
@@ -244,6 +246,7 @@ class World:
             "calls": len(node.desk.calls),
             "tasks": node.task_count(),
             "media sessions": len(self.media),
+            "tones": sum(int(np.isfinite(e.streams.tone_at).sum()) for e in self.workers.engines),
             "media streams": sum(len(engine.streams) for engine in self.workers.engines),
         }
         return {name: count for name, count in counts.items() if count}
