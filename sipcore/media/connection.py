@@ -60,9 +60,11 @@ class Worker:
         self._connect = connect
         self._owner = owner
         self._link: Link | None = None
-        self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._asked: dict[int, tuple[asyncio.Future[Reply], float]] = {}  # and until when, in order
+        self._patience: asyncio.TimerHandle | None = None  # one for all that is asked
         self._unclosed: set[str] = set()  # calls that ended while the worker could not be told
         self._numbers = count(1)
+        self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -106,23 +108,19 @@ class Worker:
         """Tell whether a call ended, or went elsewhere, while the worker could not be told."""
         return call in self._unclosed
 
-    async def ask(self, make: Callable[[int], Verb]) -> Reply:
-        """Send the verb that `make` makes of a request number; return its reply.
+    def ask(self, make: Callable[[int], Verb]) -> asyncio.Future[Reply]:
+        """Send the verb that `make` makes of a request number; return what its reply comes in.
 
-        Raises MediaError when the worker is gone or does not answer within 5 s.
+        Raises MediaError when the worker is gone, or, awaited, does not answer within 5 s.
         """
         number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
+        loop = self._loop
         self.send(make(number))
-        self._asked[number] = future  # replies come through the loop, never within `send`
-        # A bare timer, not asyncio.timeout: this is in the path of every call.
-        timer = loop.call_later(ASK_S, self._give_up, future)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-            self._asked.pop(number, None)
+        future: asyncio.Future[Reply] = loop.create_future()
+        self._asked[number] = future, loop.time() + ASK_S
+        if self._patience is None:
+            self._patience = loop.call_later(ASK_S, self._give_up)
+        return future
 
     async def listed(self) -> dict[str, tuple[StreamState, ...]]:
         """Return every call that the worker carries. Raises MediaError."""
@@ -156,8 +154,8 @@ class Worker:
     def _heard(self, answer: Reply | Event) -> None:
         if isinstance(answer, FirstPacket | Silent | Pressed | Recorded):
             self._owner.heard(answer)
-        elif (future := self._asked.get(answer.id)) is not None and not future.done():
-            future.set_result(answer)
+        elif (asked := self._asked.pop(answer.id, None)) is not None and not asked[0].done():
+            asked[0].set_result(answer)
 
     def _lost(self) -> None:
         _log.warning("media worker=%d connection lost", self.number)
@@ -167,10 +165,21 @@ class Worker:
 
     def _drop(self) -> None:
         self._link = None
-        for future in self._asked.values():
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = None
+        asked, self._asked = self._asked, {}
+        for future, _ in asked.values():
             if not future.done():
                 future.set_exception(MediaError(f"media worker {self.number} is gone"))
 
-    def _give_up(self, future: asyncio.Future[Reply]) -> None:
-        if not future.done():
-            future.set_exception(MediaError(f"media worker {self.number} does not answer"))
+    def _give_up(self) -> None:
+        """Wait no longer for replies that are overdue, and go on waiting for the others."""
+        self._patience, now = None, self._loop.time()
+        for number, (future, until) in list(self._asked.items()):
+            if until > now:
+                self._patience = self._loop.call_at(until, self._give_up)
+                return
+            del self._asked[number]
+            if not future.done():
+                future.set_exception(MediaError(f"media worker {self.number} does not answer"))

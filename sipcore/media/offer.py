@@ -11,9 +11,9 @@ from functools import lru_cache
 from msgspec import Struct, structs
 
 from sipcore.errors import BadMessage
-from sipcore.media.control import Description, Mode
+from sipcore.media.control import Description
 from sipcore.message.memory import remembered_lines
-from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Origin, Sdp, below_of, join_lines
+from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Sdp, below_of, join_lines
 
 RELAYED_KINDS = ("audio", "video")
 RELAYED_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
@@ -35,6 +35,7 @@ STATIC_CODECS = {
 }
 
 DATA_CODECS = ("T38", "CLEARMODE", "X-CLEARCHANNEL")
+_NO_CODEC = Codec("", 8000)
 
 # What may pass from one side to the other. A list of what is let through, not of what is held
 # back: an attribute nobody here knows may carry an address (a=candidate, a=alt, a=x-nat, ...).
@@ -102,7 +103,7 @@ def read(sdp: Sdp, source: str) -> Said:
     `source` is the address that the signalling came from: it stands in for a host name in c=, which
     the media plane does not resolve.
     """
-    return Said(tuple(_read_media(sdp, media, source) for media in sdp.media), source)
+    return Said(tuple([_read_media(sdp, media, source) for media in sdp.media]), source)
 
 
 def is_held(described: Sequence[Described]) -> bool:
@@ -135,30 +136,27 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
     codecs = mine.codecs
     if facing is not None and facing.codecs != codecs:
         codecs = codecs | facing.codecs
-    clock_rate = next(iter(codecs.values())).clock_rate if codecs else 8000
+    first = next(iter(codecs.values()), _NO_CODEC)
+    clock_rate = first.clock_rate
     rates = [
         (payload_type, 0 if codec.name.lower() == "telephone-event" else codec.clock_rate)
         for payload_type, codec in codecs.items()
+        if codec is not first
     ]
-    sources = (mine.address, said.source) if mine.address != said.source else (said.source,)
+    # Only speech waits in the jitter buffer; fax and data (RFC 4040) must not be stretched.
+    is_speech = mine.kind == "audio" and first.name.upper() not in DATA_CODECS
+    address, source = mine.address, said.source
     return Description(
         number,
-        mine.address,
+        address,
         mine.port,
         mine.rtcp_port,
-        tuple(filter(None, sources)),
+        (source,) if address in ("", source) else (address, source),
         facing is not None and is_sound_expected(mine, facing),
         clock_rate,
         tuple([pair for pair in rates if pair[1] != clock_rate]),
-        _mode(mine),
+        "buffer" if is_speech else "pass",
     )
-
-
-def _mode(one: Described) -> Mode:
-    """Only speech waits in the jitter buffer; fax and data (RFC 4040) must not be stretched."""
-    first = next(iter(one.codecs.values()), None)
-    is_data = first is not None and first.name.upper() in DATA_CODECS
-    return "buffer" if one.kind == "audio" and not is_data else "pass"
 
 
 def align(answer: Sdp, offered: Sdp) -> Sdp:
@@ -295,7 +293,7 @@ class Author:
         `ports` has one RTP port for each m-line, 0 for one that is refused; RTCP is the next port.
         `ours`: lines of our own for each m-line, where there are any.
         """
-        lines = [line for line in sdp.session if line.startswith("b=")]
+        lines = [line for line in sdp.below.lines if line[0] == "b"]
         lines.append("t=0 0")
         for index, media in enumerate(sdp.media):
             lines += _write_media(media, described[index], ports[index])
@@ -314,10 +312,9 @@ class Author:
             return self._text
         self._version += 1
         self._size = len(said)
-        origin = Origin("-", self._session_id, self._version, self._address)
-        family = "IP6" if ":" in self._address else "IP4"
-        connection = f"c=IN {family} {self._address}"
-        self._text = join_lines(("v=0", origin.line(), "s=-", connection)) + said
+        home = f"IN {'IP6' if ':' in self._address else 'IP4'} {self._address}"
+        above = f"v=0\r\no=- {self._session_id} {self._version} {home}\r\ns=-\r\nc={home}\r\n"
+        self._text = above.encode() + said
         return self._text
 
 
@@ -335,14 +332,14 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
     is_relayed = (
         media.port > 0 and media.kind in RELAYED_KINDS and media.protocol in RELAYED_PROTOCOLS
     )
-    said = media.direction or sdp.direction
+    below, session = media.below, sdp.below
+    said = below.direction or session.direction
     direction = said or "sendrecv"
-    stated = media.connection or sdp.connection
+    stated = below.connection or session.connection
     if is_relayed and stated is None:
         raise BadMessage("SDP without a c= line for an m-line")  # RFC 4566 5.7
     address = _usable(stated or "", source)
     is_null = not address and direction in _HELD
-    rtcp = media.rtcp
     codecs = _codecs(media) if is_relayed else {}
     return Described(
         is_relayed,
@@ -350,18 +347,25 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
         media.port,
         # Only the port of a=rtcp is believed: RTCP goes to the address that RTP goes to, so that a
         # description cannot aim it at a third party.
-        rtcp[0] if rtcp else (media.port + 1) % 65536,
+        below.rtcp[0] if below.rtcp else (media.port + 1) % 65536,
         _HELD[direction] if is_null else direction,
         is_null or said is not None,
         codecs,
         media.kind,
-        media.below.event_type if media.below.event_type in codecs else -1,
+        below.event_type if below.event_type in codecs else -1,
     )
 
 
 def _codecs(media: Media) -> dict[int, Codec]:
-    mapped = media.codecs
-    types = [int(form) for form in media.formats if len(form) <= 3 and form.isdecimal()]
+    return _codecs_of((" ".join(media.formats), *media.below.lines))
+
+
+@remembered_lines
+def _codecs_of(lines: tuple[str, ...]) -> dict[int, Codec]:
+    """Return what formats stand for, by the lines below their m-line."""
+    formats, *below = lines
+    mapped = below_of(tuple(below)).codecs
+    types = [int(form) for form in formats.split(" ") if len(form) <= 3 and form.isdecimal()]
     return {
         number: codec
         for number in types
@@ -389,7 +393,7 @@ def _write_media(media: Media, view: Described, port: int) -> list[str]:
     if not port:
         return [refused(media).lines[0]]
     lines = [f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"]
-    lines += _passed(media.lines[1:])
+    lines += _passed(media.below.lines)
     if view.is_direction_said:
         lines.append(f"a={view.direction}")
     return lines

@@ -40,9 +40,9 @@ class _Memory(dict[Key, Value]):
         return value
 
 
-def remembered(read: Callable[[str], Value]) -> Callable[[str], Value]:
+def remembered(read: Callable[[str], Value], longest: int = LONGEST) -> Callable[[str], Value]:
     """Return a reader that keeps what the latest short texts mean."""
-    return _Memory(read, lambda text: len(text) <= LONGEST).__getitem__
+    return _Memory(read, lambda text: len(text) <= longest).__getitem__
 
 
 Lines = tuple[str, ...]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
-from sipcore.message.memory import remembered_lines
+from sipcore.message.memory import LONGEST_LINES, remembered, remembered_lines
 
 MAX_BYTES = 65536
 MAX_LINE = 4096
@@ -23,6 +23,13 @@ _TEXT = re.compile(r"v=0\n(?:[a-z]=[^\n\r\0]*\n)+")
 _ORIGIN = re.compile(r"o=(\S+) +(\S+) +(\d+) +IN +IP([46]) +(\S+) *", re.ASCII)
 _CONNECTION = re.compile(r"c=IN +IP([46]) +([^\s/]+)(?:/\S*)? *", re.ASCII)
 _MEDIA = re.compile(r"m=(\S+) +(\d{1,5})(?:/(\d{1,5}))? +(\S+)((?: +\S+)+) *", re.ASCII)
+_WORD = r"[^\s\0]++"
+_LINES = r"((?:[a-ln-z]=[^\n\r\0]*+\r?\n)*+)"
+_USUAL = re.compile(  # a single m-line, as nearly all have: read in one step
+    rf"v=0\r?\n(o={_WORD} ++{_WORD} ++\d{{1,20}} ++IN ++IP[46] ++{_WORD} *+)\r?\n{_LINES}"
+    rf"(m=({_WORD}) ++(\d{{1,5}}) ++({_WORD})((?: ++{_WORD})++) *+)\r?\n{_LINES}[\r\n]*+",
+    re.ASCII,
+)
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) +([^\s/]+)/(\d{1,7})(?:/(\d{1,3}))?\s*", re.ASCII)
 _RTCP = re.compile(r"a=rtcp:(\d{1,5})(?: +IN +IP[46] +(\S+))?\s*", re.ASCII)
 
@@ -159,7 +166,19 @@ def parse_sdp(data: bytes) -> Sdp:
     """
     if len(data) > MAX_BYTES:
         raise BadMessage("SDP longer than 65536 bytes", 413)
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\r\n")
+    text = data.decode("utf-8", "surrogateescape")
+    if len(text) <= MAX_LINE and (found := _USUAL.fullmatch(text)) is not None:
+        origin, above, line, kind, port, protocol, formats, under = found.groups()
+        if (number := int(port)) <= 65535:
+            session, below = _below_in(above), _below_in(under)
+            lines, forms = (line, *below.lines), tuple(formats.split())
+            media = Media(lines, kind, number, 1, protocol, forms, below)
+            return Sdp(("v=0", origin, *session.lines), (media,), session)
+    return _parse_any(text)
+
+
+def _parse_any(text: str) -> Sdp:
+    text = text.replace("\r\n", "\n").rstrip("\r\n")
     if _TEXT.fullmatch(text + "\n") is None:
         raise BadMessage("SDP is not v=0 followed by lines of letter=text")
     lines = text.split("\n")
@@ -171,9 +190,9 @@ def parse_sdp(data: bytes) -> Sdp:
     starts.append(len(lines))
     session = tuple(lines[: starts[0]])
     _origin(session)
-    media = [_media(tuple(lines[start:end])) for start, end in pairwise(starts)]
+    medias = [_media(tuple(lines[start:end])) for start, end in pairwise(starts)]
     below = below_of(session[2:])
-    return Sdp((*session[:2], *below.lines), tuple(media), below)
+    return Sdp((*session[:2], *below.lines), tuple(medias), below)
 
 
 def join_lines(lines: Iterable[str]) -> bytes:
@@ -206,6 +225,13 @@ def below_of(lines: tuple[str, ...]) -> Below:
     events = [one for one, codec in codecs.items() if codec.name.lower() == "telephone-event"]
     first = events[0] if events else -1
     return Below(lines, _connection(lines), _direction(lines), codecs, _rtcp(lines), first)
+
+
+def _read_below(text: str) -> Below:
+    return below_of(tuple(text.replace("\r\n", "\n").split("\n")[:-1]))
+
+
+_below_in = remembered(_read_below, LONGEST_LINES)
 
 
 def _origin(lines: tuple[str, ...]) -> Origin:

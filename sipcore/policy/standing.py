@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 Result = Literal["answered", "rejected", "failed", "given-up"]
 
@@ -51,11 +52,11 @@ class Figures(Struct):
     failed: int = 0
     slow: int = 0
 
-    def add(self, other: "Figures") -> None:
-        self.calls += other.calls
-        self.answered += other.answered
-        self.failed += other.failed
-        self.slow += other.slow
+    def take_away(self, other: "Figures") -> None:
+        self.calls -= other.calls
+        self.answered -= other.answered
+        self.failed -= other.failed
+        self.slow -= other.slow
 
 
 class Standing:
@@ -66,6 +67,9 @@ class Standing:
         self.reason = ""  # why it was demoted
         self.demotions = 0
         self._parts: dict[int, Figures] = {}  # part of time: what ended in it
+        self._part = Figures()  # that of now
+        self._part_at = -1
+        self._window = Figures()  # the sum of all parts
         self._row = 0  # failures in a row
         self._rest_s = float(limits.rest_s)
         self._rests_until: float | None = None
@@ -83,11 +87,8 @@ class Standing:
 
     def figures(self, now: float) -> Figures:
         """Return the counts of the window that ends now."""
-        self._forget(now)
-        total = Figures()
-        for one in self._parts.values():
-            total.add(one)
-        return total
+        self._turn(now)
+        return replace(self._window)
 
     def begin(self, now: float) -> bool:
         """A call goes there. True: it is a trial; tell it to `end`."""
@@ -104,29 +105,34 @@ class Standing:
         self._note(result, is_slow, now)
         self._row = self._row + 1 if result == "failed" else 0
         if self._rests_until is None:
-            if reason := self._fault(now):
+            if reason := self._fault():
                 self._demote(reason, now)
         elif is_trial:
             self._judge_trial(result == "failed" or is_slow, now)
 
     def _note(self, result: Result, is_slow: bool, now: float) -> None:
-        self._forget(now)
-        part = self._parts.setdefault(self._part(now), Figures())
-        part.add(Figures(1, result == "answered", result == "failed", is_slow))
+        self._turn(now)
+        for of in (self._part, self._window):
+            of.calls += 1
+            of.answered += result == "answered"
+            of.failed += result == "failed"
+            of.slow += is_slow
 
-    def _part(self, now: float) -> int:
-        return int(now / (self.limits.window_s / _PARTS))
+    def _turn(self, now: float) -> None:
+        """Begin the part of now, if another one was the last; forget those behind the window."""
+        at = int(now / (self.limits.window_s / _PARTS))
+        if at == self._part_at:
+            return
+        self._part_at = at
+        self._part = self._parts.setdefault(at, Figures())
+        for part in [one for one in self._parts if one <= at - _PARTS]:
+            self._window.take_away(self._parts.pop(part))
 
-    def _forget(self, now: float) -> None:
-        oldest = self._part(now) - _PARTS
-        for part in [one for one in self._parts if one <= oldest]:
-            del self._parts[part]
-
-    def _fault(self, now: float) -> str:
+    def _fault(self) -> str:
         """Return what is wrong with it, or ""."""
         if self._row >= ROW:
             return f"{self._row} calls in a row failed"
-        limits, seen = self.limits, self.figures(now)
+        limits, seen = self.limits, self._window
         if seen.calls < limits.calls:
             return ""
         if seen.failed * 100 > limits.failed * seen.calls:
@@ -154,6 +160,7 @@ class Standing:
         self._passed += 1
         if self._passed >= TRIALS:
             self._parts.clear()
+            self._part_at, self._window = -1, Figures()
             self._rests_until = None
             self._good_since = now
             self.reason = ""

@@ -99,6 +99,14 @@ def test_broken_descriptions_are_refused(data: bytes) -> None:
         parse_sdp(data)
 
 
+@pytest.mark.parametrize("line", ["a=sendonly", "c=IN IP4 192.0.2.9", "b=AS:64", "a=ptime:30 "])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\n\r\n", b""])
+def test_an_m_line_reads_alike_whether_others_follow_or_not(line: str, end: bytes) -> None:
+    alone = sdp("m=audio 4000 RTP/AVP 0 8", line, "a=rtpmap:8 PCMA/8000")
+    first, _ = parse_sdp(alone + b"m=video 0 RTP/AVP 99\r\n").media
+    assert parse_sdp(alone.rstrip(b"\r\n") + end).media == (first,)
+
+
 @pytest.mark.parametrize(
     "line",
     ["a=rtpmap:x PCMU/8000", "a=rtpmap:200 PCMU/8000", "a=ptime:soon", "a=rtcp:99999", "a=rtcp:no"],
