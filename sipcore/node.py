@@ -268,9 +268,8 @@ class Node:
 
     async def end(self) -> None:
         """End all calls now."""
-        self.front.retry_after_s = RETRY_AFTER_S
         self.trunks.leave()
-        await end_all(self.desk, "the node stops")
+        await end_all(self.front, self.desk, RETRY_AFTER_S)
         self.watchers.stop()
         await self._settle()
 

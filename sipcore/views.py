@@ -59,7 +59,7 @@ class Views:
             calls=len(node.desk.calls),
             bindings=len(node.registrar),
             trunks=len(node.book.carriers) + len(node.book.trunks),
-            is_draining=node.front.retry_after_s is not None,
+            is_draining=node.desk.retry_after_s is not None,
         )
 
     async def ready(self, _: str) -> Readiness:
@@ -69,7 +69,7 @@ class Views:
     def _reasons(self) -> dict[str, str]:
         """Return every reason there may be against a call, "" where it does not hold now."""
         node = self._node
-        is_draining = node.front.retry_after_s is not None
+        is_draining = node.desk.retry_after_s is not None
         fault = node.parts.journal.fault
         are_up = node.parts.media.up_count() >= node.config.media.workers
         return {

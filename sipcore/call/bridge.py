@@ -19,7 +19,7 @@ from sipcore.call.held import Held
 from sipcore.call.hunt import Won, hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, dialog_of, move, show
-from sipcore.call.leg import ALLOW, Leg, Side
+from sipcore.call.leg import Leg, Side
 from sipcore.call.onward import Onward, forward
 from sipcore.call.part import Part, of_leg, open_parts
 from sipcore.call.talk import Talk
@@ -113,10 +113,10 @@ class Call:
         self.draft.ring()
         self.a.progress(status, sdp)
 
-    def respond_unknown(self, event: Within) -> None:
+    def respond_unknown(self, leg: Leg, event: Within) -> None:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
         status = 405 if event.request.method in METHODS else 501
-        self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+        self.desk.endpoint.respond(event.transaction, status, {"Allow": [leg.allowed]})
 
     def heed_newcomer(self, leg: Leg, event: Told) -> None:
         """Answer one who has answered and has no place in the call yet: it may hang up."""
@@ -128,18 +128,18 @@ class Call:
         elif event.request.method == "INVITE":
             self.desk.endpoint.respond(event.transaction, 491)
         else:
-            self.respond_early(event)
+            self.respond_early(leg, event)
 
     def forward(self, attempt: Attempt, offer: bytes, by: Source) -> Onward:
         """Make the attempt to which a party of this one has deflected it."""
         return forward(self, attempt, offer, by)
 
-    def respond_early(self, event: Within) -> None:
+    def respond_early(self, leg: Leg, event: Within) -> None:
         """Answer a request within an early dialog: it is there, but nothing is carried yet."""
         if event.request.method in ("OPTIONS", "INFO"):
-            self.desk.endpoint.respond(event.transaction, 200, {"Allow": [ALLOW]})
+            self.desk.endpoint.respond(event.transaction, 200, {"Allow": [leg.allowed]})
         else:
-            self.respond_unknown(event)
+            self.respond_unknown(leg, event)
 
     def gave_up(self) -> Ending | None:
         """Return the ending if the caller's CANCEL waits in the inbox."""
@@ -250,6 +250,8 @@ async def _run(call: Call, held: Held) -> Ending:
     call.permit = verdict
     show(call)
     if not verdict.is_emergency:
+        if desk.retry_after_s is not None:
+            return failed(503, "the node takes no new calls", q850=42)
         if len(desk.calls) > desk.settings.most_calls:
             return failed(503, "too many calls", q850=42)
         if desk.journal.fault is not None:
@@ -343,7 +345,7 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
         await desk.journal.sync()
     except JournalError as fault:
         _log.error("call=%s the journal is not on disk: %s", call.id, fault)
-        if not call.is_emergency:
+        if not (call.is_emergency or any(one.is_emergency for one in won.onwards)):
             _unanswer(call)
             return failed(503, "journal not on disk")
     if (gave_up := call.gave_up()) is not None:
@@ -389,7 +391,8 @@ def _end_legs(call: Call, end: Ending) -> None:
             continue
         try:
             if isinstance(leg, CallerLeg) and not leg.transaction.is_answered:
-                leg.refuse(end.status if end.status >= 300 else 500, {"Reason": [end.header]})
+                status = end.status if end.status >= 300 else 500
+                leg.refuse(status, {"Reason": [end.header]} | call.desk.again(status))
             else:
                 leg.bye(end.header)
         except Exception:  # the other leg must be ended all the same

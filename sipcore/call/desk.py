@@ -141,6 +141,7 @@ class Desk:
         self.slots = Slots()
         self.calls: dict[str, LiveCall] = {}
         self.watched: Mapping[Line, Watch] = {}
+        self.retry_after_s: int | None = None  # while the node drains: no new calls
         self.is_idle = asyncio.Event()
         self.is_idle.set()
 
@@ -154,6 +155,12 @@ class Desk:
         self.calls.pop(call.id, None)
         if not self.calls:
             self.is_idle.set()
+
+    def again(self, status: int) -> Headers:
+        """Return what a refusal says of trying again: while the node drains, when and elsewhere."""
+        if status != 503 or self.retry_after_s is None:
+            return {}
+        return {"Retry-After": [str(self.retry_after_s)]}
 
     def inbox(self) -> Inbox[Item]:
         return Inbox(self.loop)

@@ -111,7 +111,7 @@ def within(call: "Caller", leg: Leg, event: Within) -> None:
         status = press(call.media, other_than(leg.side), event)
         leg.endpoint.respond(event.transaction, 200 if status is None else status)
     else:
-        call.respond_early(event)
+        call.respond_early(leg, event)
 
 
 def _offer_in_prack(call: "Caller", a: CallerLeg, event: Within) -> None:

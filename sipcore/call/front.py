@@ -6,6 +6,7 @@ a call, or an answer on the spot.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,7 +14,7 @@ from sipcore.call.bridge import Call, bridge
 from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
 from sipcore.call.identity import asserted, number_in, privacy
-from sipcore.call.leg import ALLOW, SDP
+from sipcore.call.leg import ALLOW, ALLOW_CARRIERS, SDP
 from sipcore.call.reception import Reception
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
@@ -31,7 +32,7 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.reason import write_q850
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
-from sipcore.policy.book import Book, Peer, Trunk
+from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.policy.routing import EMERGENCY
 from sipcore.transport.buckets import SharedBucket, TokenBucket
 from sipcore.transport.guard import Guard
@@ -40,6 +41,8 @@ SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
             "iwar", "smap", "vaxsipuseragent", "pplsip")  # fmt: skip
 END_S = 3.0  # a call that is told to end takes a journal line and the media's figures
 BURST_S = 0.5  # how much of a second's rate may come at once
+
+_NEVER = re.compile(r"(?i);?[ \t]*q[ \t]*=[ \t]*0(?:\.0*)?[ \t]*(?:;|$)")
 
 UNDERSTOOD = {  # option tags that may be required, by method
     "REGISTER": EXTENSIONS,
@@ -71,7 +74,7 @@ class Front:
         rate = SharedBucket(registers, BURST_S)
         self.reception = Reception(desk, registrar, sign_in, rate, guard)
         self.watchers: Watchers | None = None
-        self.retry_after_s: int | None = None  # while the node drains: no new calls
+        self.is_closed = False  # calls are being ended, and none may begin
 
     def arrive(self, request: Request, flow: Flow) -> None:
         """Take a request. Raises BadMessage where it turns out broken."""
@@ -81,7 +84,7 @@ class Front:
             now = self._desk.loop.time()
             self._guard.scan(flow.remote_address, now, is_real=flow.is_reliable)
             return
-        if (refusal := self._inspect(request)) is not None:
+        if (refusal := self._inspect(request, flow)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
         elif request.method == "REGISTER":
             self.reception.arrive(request, flow)
@@ -94,15 +97,15 @@ class Front:
         else:
             self._invite(request, flow)
 
-    def _inspect(self, request: Request) -> tuple[int, Headers | None] | None:
+    def _inspect(self, request: Request, flow: Flow) -> tuple[int, Headers | None] | None:
         """Return status and headers of a refusal that needs no knowledge of who asks."""
         method = request.method
         if method not in METHODS:
-            return 501, {"Allow": [ALLOW]}
+            return 501, {"Allow": [self._allowed(flow)]}
         if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
             return 481, None  # they live in a dialog, and this one is in none
         if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"):
-            return 405, {"Allow": [ALLOW]}
+            return 405, {"Allow": [self._allowed(flow)]}
         scheme = Uri.parse(request.uri).scheme
         if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
             return 416, None
@@ -123,24 +126,28 @@ class Front:
         return _inspect_invite(request) if method == "INVITE" else None
 
     def _options(self, request: Request, flow: Flow) -> None:
-        headers: Headers = {"Allow": [ALLOW], "Accept": [SDP]}
-        if self.retry_after_s is not None:
-            headers["Retry-After"] = [str(self.retry_after_s)]
-        status = 200 if self.retry_after_s is None else 503
-        self._desk.endpoint.reply_statelessly(request, flow, status, headers)
+        desk = self._desk
+        status = 200 if desk.retry_after_s is None else 503
+        headers: Headers = {"Allow": [self._allowed(flow)], "Accept": [SDP]}
+        desk.endpoint.reply_statelessly(request, flow, status, headers | desk.again(status))
+
+    def _allowed(self, flow: Flow) -> str:
+        """Return what a peer outside any call is told in Allow."""
+        peer = self._desk.book().peer(flow.remote_address, flow.remote_port)
+        is_carrier = isinstance(peer, Carrier)
+        at = self._desk.trunks.registrations
+        return ALLOW_CARRIERS if is_carrier or at.is_at(flow.remote_address) else ALLOW
 
     def _subscribe(self, request: Request, flow: Flow) -> None:
-        if self.retry_after_s is not None:
-            headers: Headers = {"Retry-After": [str(self.retry_after_s)]}
-            self._desk.endpoint.reply_statelessly(request, flow, 503, headers)
+        if self._desk.retry_after_s is not None:
+            self._desk.endpoint.reply_statelessly(request, flow, 503, self._desk.again(503))
         elif self.watchers is not None:
             self.watchers.arrive(request, flow)
 
     def _invite(self, request: Request, flow: Flow) -> None:
         desk = self._desk
-        if self.retry_after_s is not None:
-            headers: Headers = {"Retry-After": [str(self.retry_after_s)]}
-            desk.endpoint.reply_statelessly(request, flow, 503, headers)
+        if self.is_closed:
+            desk.endpoint.reply_statelessly(request, flow, 503, desk.again(503))
             return
         dialled = number_in(Uri.parse(request.uri))
         source = self._source(desk.book(), request, flow, dialled)
@@ -152,12 +159,18 @@ class Front:
         desk.endpoint.vouch(flow)
         if source.kind != "extension":
             dialled = _dialled(desk.book(), source, request, dialled)
-        if dialled not in EMERGENCY and not self._takes(source, flow):
+        if "Accept" in request.headers and not _takes_sdp(request):
+            desk.endpoint.reply_statelessly(request, flow, 406, {"Accept": [SDP]})
+            return
+        if dialled not in EMERGENCY and not (
+            self._takes(source, flow) or _is_emergency(desk.book(), source, dialled)
+        ):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
             return
         if "Replaces" in request.headers:
-            refusal = take_over(desk, request, flow, source)
+            is_late = desk.retry_after_s is not None
+            refusal = (503, desk.again(503)) if is_late else take_over(desk, request, flow, source)
             if refusal is not None:
                 desk.endpoint.reply_statelessly(request, flow, *refusal)
             return
@@ -247,6 +260,20 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
     return None
 
 
+def _takes_sdp(request: Request) -> bool:
+    """Tell whether an INVITE's sender takes an SDP; one that names nothing takes nothing (20.1)."""
+    for row in request.tokens("Accept"):
+        kind, _, params = row.partition(";")
+        if kind.strip().lower() in (SDP, "application/*", "*/*"):
+            return not _NEVER.search(params)
+    return False
+
+
+def _is_emergency(book: Book, source: Source, dialled: str) -> bool:
+    """Tell whether a number is an emergency one, however its peer writes it (+86110)."""
+    return source.kind != "carrier" and book.read(dialled, source.kind, source.id) in EMERGENCY
+
+
 def _dialled(book: Book, source: Source, request: Request, dialled: str) -> str:
     """Return whom a peer's call is for.
 
@@ -264,18 +291,19 @@ def _dialled(book: Book, source: Source, request: Request, dialled: str) -> str:
 
 
 async def drain(front: Front, desk: Desk, drain_s: float, retry_after_s: int) -> None:
-    """Take no new calls, let those in progress finish for `drain_s`, then end the rest."""
-    front.retry_after_s = retry_after_s
+    """Take no new calls but emergency calls, let all finish for `drain_s`, then end the rest."""
+    desk.retry_after_s = retry_after_s
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(drain_s):
             await desk.is_idle.wait()
-    await end_all(desk, "the node stops")
+    await end_all(front, desk, retry_after_s)
 
 
-async def end_all(desk: Desk, reason: str) -> None:
-    """End every call now: BYE or a refusal to both sides, and its CDR."""
+async def end_all(front: Front, desk: Desk, retry_after_s: int) -> None:
+    """End every call now: BYE or a refusal to both sides, and its CDR. None begins any more."""
+    desk.retry_after_s, front.is_closed = retry_after_s, True
     for call in list(desk.calls.values()):
-        call.end_for(reason)
+        call.end_for("the node stops")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_S):
             await desk.is_idle.wait()

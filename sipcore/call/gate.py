@@ -56,7 +56,7 @@ class Gate:
         if self.admission.is_calm:
             return True
         seen = glance(data)
-        if seen is None or seen.number in EMERGENCY or self._endpoint.has(seen.key):
+        if seen is None or seen.calls_any(EMERGENCY) or self._endpoint.has(seen.key):
             return True
         who = self._who(seen, flow, now)
         luck = zlib.crc32(seen.call_id, self._seed ^ int(now / TURN_S))

@@ -8,7 +8,7 @@ from msgspec import Struct
 from sipcore.call.desk import Desk, Reach
 from sipcore.call.draft import Draft
 from sipcore.call.dress import dress, is_plain
-from sipcore.call.leg import ALLOW, SDP
+from sipcore.call.leg import ALLOW, ALLOW_CARRIERS, SDP
 from sipcore.call.wish import with_number
 from sipcore.message.address import Address
 from sipcore.message.diversion import diversion, history
@@ -120,7 +120,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
         "Call-ID": [ids.token(32)],
         "CSeq": ["1 INVITE"],
         "Contact": [hop.contact(scheme=called.scheme)],
-        "Allow": [ALLOW],
+        "Allow": [ALLOW_CARRIERS if isinstance(way.peer, Carrier) else ALLOW],
         **(settings.told_carriers if isinstance(way.peer, Carrier) else settings.told_callees),
     }
     if way.route:

@@ -56,6 +56,8 @@ Party = Source | Target | None
 ALLOW = (
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, REFER, REGISTER, SUBSCRIBE, PRACK, UPDATE"
 )
+# Of the peers that may ask for less: nobody at a carrier has rights here, to transfer a call say.
+ALLOW_CARRIERS = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, PRACK, UPDATE"
 SUPPORTED = "100rel, timer"
 REPLACES = "replaces"  # understood of phones and PBXs alone (RFC 3891)
 SDP = "application/sdp"
@@ -131,6 +133,19 @@ class Leg:
     def _hop(self, dialog: Dialog) -> Hop:
         return hop_within(self.endpoint, dialog)
 
+    @property
+    def is_carriers(self) -> bool:
+        """Whether a carrier is at its other end."""
+        party = self.party
+        if isinstance(party, Source):
+            return party.kind == "carrier"
+        return isinstance(party, CarrierTarget)
+
+    @property
+    def allowed(self) -> str:
+        """What the peer is told in Allow."""
+        return ALLOW_CARRIERS if self.is_carriers else ALLOW
+
     def allows(self, method: str) -> bool:
         """Tell whether the peer has said that it takes such requests."""
         return self.allow is not None and any(method in row for row in self.allow)
@@ -167,7 +182,7 @@ class Leg:
     def _renewing(self, hop: Hop, method: str, body: bytes) -> Headers:
         """Begin a request that refreshes target and session: take the step, write its headers."""
         contact = hop.contact(self._contact_user, self._scheme)
-        headers: Headers = {"Contact": [contact], "Allow": [ALLOW]}
+        headers: Headers = {"Contact": [contact], "Allow": [self.allowed]}
         if method == "INVITE":
             self.negotiation.step(SEND_INVITE)
         if body:
@@ -237,11 +252,7 @@ class Leg:
     def accept(self, transaction: Transaction, body: bytes = b"") -> None:
         """Answer an INVITE or UPDATE with 200; BYE waits from now for an INVITE's ACK (15)."""
         headers = self._about_us(transaction.flow)
-        party = self.party
-        is_carrier = isinstance(party, CarrierTarget) or (
-            isinstance(party, Source) and party.kind == "carrier"
-        )
-        headers["Supported"] = [SUPPORTED if is_carrier else f"{SUPPORTED}, {REPLACES}"]
+        headers["Supported"] = [SUPPORTED if self.is_carriers else f"{SUPPORTED}, {REPLACES}"]
         request = transaction.request
         if "Session-Expires" in request.headers or "Supported" in request.headers:
             headers |= self._timed(request)
@@ -291,7 +302,7 @@ class Leg:
 
     def _about_us(self, flow: Flow) -> Headers:
         contact = self.endpoint.hop_by(flow).contact(self._contact_user, self._scheme)
-        return {"Contact": [contact], "Allow": [ALLOW]}
+        return {"Contact": [contact], "Allow": [self.allowed]}
 
     def _late_reply(self, event: Reply) -> None:
         """An INVITE was answered after its leg was over: acknowledge; end what it began."""

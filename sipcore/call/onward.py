@@ -13,7 +13,7 @@ from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Caller, Won, hunt
 from sipcore.call.inbox import Inbox
-from sipcore.call.leg import ALLOW, Item, Leg
+from sipcore.call.leg import Item, Leg
 from sipcore.cdr.entry import Ended
 from sipcore.dialog.events import Told, Within
 from sipcore.log import logger
@@ -116,11 +116,15 @@ class Onward:
         self.draft.ring()
         self._on_ring(status, sdp)
 
-    def respond_early(self, event: Within) -> None:
+    @property
+    def is_emergency(self) -> bool:
+        return self.permit is not None and self.permit.is_emergency
+
+    def respond_early(self, leg: Leg, event: Within) -> None:
         """Answer a request within an early dialog."""
         method = event.request.method
         status = 200 if method in ("OPTIONS", "INFO") else 405 if method in METHODS else 501
-        self.desk.endpoint.respond(event.transaction, status, {"Allow": [ALLOW]})
+        self.desk.endpoint.respond(event.transaction, status, {"Allow": [leg.allowed]})
 
     async def _run(self, tell: Callable[["Onward"], None]) -> None:
         try:

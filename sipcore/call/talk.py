@@ -11,7 +11,7 @@ from sipcore.call.digits import Digits, press
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
-from sipcore.call.leg import ALLOW, SDP, Deed, Item, Leg
+from sipcore.call.leg import SDP, Deed, Item, Leg
 from sipcore.call.referral import refer
 from sipcore.call.report import Report
 from sipcore.call.transfer import Transfer
@@ -185,12 +185,12 @@ class Talk:
         elif event.transaction.is_answered:  # a PRACK of what was answered meanwhile
             pass
         elif method == "OPTIONS":
-            endpoint.respond(event.transaction, 200, {"Allow": [ALLOW], "Accept": [SDP]})
+            endpoint.respond(event.transaction, 200, {"Allow": [leg.allowed], "Accept": [SDP]})
         elif method in CARRIED:
             if not (method == "INFO" and tells_key(event.request) and self._press(leg, event)):
                 self._carry(leg, event)
         else:
-            self._call.respond_unknown(event)
+            self._call.respond_unknown(leg, event)
         return None
 
     def _refer(self, leg: Leg, event: Within) -> None:

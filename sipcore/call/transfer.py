@@ -144,10 +144,12 @@ class Transfer:
             one.draft.answer()
         try:
             await self.call.desk.journal.sync()
-            told = self.take_media(won.leg, won.sdp)
         except JournalError as fault:
             _log.error("call=%s the journal is not on disk: %s", self.call.id, fault)
-            return self._give_up(won, failed(503, "journal not on disk"))
+            if not any(one.is_emergency for one in (onward, *won.onwards)):
+                return self._give_up(won, failed(503, "journal not on disk"))
+        try:
+            told = self.take_media(won.leg, won.sdp)
         except (BadMessage, MediaError) as fault:
             return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
         self._onward = None

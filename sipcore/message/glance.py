@@ -2,6 +2,7 @@
 reading it whole. What looks unusual is None here: the parser reads it as ever."""
 
 import re
+from collections.abc import Container
 
 from msgspec import Struct
 
@@ -17,7 +18,8 @@ NEW_WORK = (
     b"REFER ",
 )
 _FIELDS = re.compile(
-    rb"\r\n(Via|v|From|f|To|t|Call-ID|i|CSeq|Authorization|Proxy-Authorization)[ \t]*:[ \t]*"
+    rb"\r\n(Via|v|From|f|To|t|Call-ID|i|CSeq|Authorization|Proxy-Authorization|P-Called-Party-ID)"
+    rb"[ \t]*:[ \t]*"
     rb"([^\r\n]*)",
     re.IGNORECASE,
 )
@@ -28,6 +30,8 @@ _VIA = re.compile(
 )
 _BRANCH = re.compile(rb";branch=(z9hG4bK[A-Za-z0-9.!%*_+`'~-]+)(?=;|$)")
 _RPORT = re.compile(rb";rport(?=;|$)")
+_USER = re.compile(rb"(?:sips?|tel):([^@;>?]*)", re.IGNORECASE)
+_MOST_PREFIX = 4  # digits before a short number: 0086
 _NO_DIGIT = re.compile(rb"[^0-9]+")
 
 
@@ -43,6 +47,16 @@ class Glance(Struct, frozen=True):
     via: bytes
     fields: dict[bytes, bytes]
     vias_below: tuple[bytes, ...]
+
+    def calls_any(self, numbers: Container[str]) -> bool:
+        """Tell whether this is a call to one of these short numbers, with a country's code or
+        without, wherever peers may put the number that is dialled."""
+        if self.method != "INVITE":
+            return False
+        rows = (self.fields[b"to"], self.fields.get(b"p-called-party-id", b""))
+        users = [_digits(user[1]) for row in rows if (user := _USER.search(row)) is not None]
+        called = (self.number, *users)
+        return any(one[-3:] in numbers and len(one) <= 3 + _MOST_PREFIX for one in called)
 
 
 def glance(data: bytes) -> Glance | None:
@@ -76,7 +90,7 @@ def glance(data: bytes) -> Glance | None:
     called = rest.partition(b" ")[0].partition(b":")[2].partition(b"@")[0]
     return Glance(
         method.decode(),
-        _NO_DIGIT.sub(b"", called.partition(b";")[0]).decode(),
+        _digits(called.partition(b";")[0]),
         fields[b"call-id"],
         (branch[1].decode(), f"{via[1].decode().lower()}:{int(via[2] or 5060)}", method.decode()),
         b"authorization" in fields or b"proxy-authorization" in fields,
@@ -84,6 +98,10 @@ def glance(data: bytes) -> Glance | None:
         fields,
         tuple(vias[1:]),
     )
+
+
+def _digits(text: bytes) -> str:
+    return _NO_DIGIT.sub(b"", text).decode()
 
 
 def refusal(seen: Glance, flow: Flow, tag: str, retry_after_s: int) -> bytes:

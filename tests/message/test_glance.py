@@ -134,3 +134,25 @@ def test_any_bytes_are_seen_or_left_alone(noise: bytes, at: int) -> None:
     seen = glance(data)
     if seen is not None:
         refusal(seen, FLOW, "t", 7)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_one"),
+    [
+        (b"To: <sip:8002@acme.example>", False),
+        (b"To: <sip:110@acme.example>", True),
+        (b'To: "120" <sip:8002@acme.example>', False),
+        (b"t: <tel:+86-110;phone-context=+86>", True),
+        (b"t: sip:0086120@acme.example", True),
+        (b"To: <sip:8002@acme.example>\r\nP-Called-Party-ID: <sip:119@ims.example>", True),
+    ],
+)
+def test_an_emergency_number_is_seen_wherever_a_peer_may_put_it(row: bytes, is_one: bool) -> None:
+    data = INVITE.replace(b"To: <sip:8002@acme.example>", row)
+    assert agrees(data)
+    seen = glance(data)
+    assert seen is not None
+    assert seen.calls_any({"110", "119", "120"}) == is_one
+    other = glance(data.replace(b"INVITE", b"MESSAGE"))
+    assert other is not None
+    assert not other.calls_any({"110", "119", "120"}), "a call alone is one"

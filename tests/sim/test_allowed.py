@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sipcore.call.allowed import CARRIED, REQUESTS, RESPONSES
+from sipcore.call.leg import ALLOW, ALLOW_CARRIERS
 from sipcore.config import Config
 from sipcore.message.headers import NAMES
 from sipcore.message.message import Request
@@ -14,7 +15,7 @@ from sipcore.message.parse import parse
 from tests.sim.loop import simulate
 from tests.sim.net import Net, Packet, Place
 from tests.sim.phone import Phone, Talk, sdp
-from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World
+from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World, world
 from tests.store.files import DEMO
 
 LEAK = b"leak"
@@ -34,7 +35,7 @@ LEFT_ALONE = {
     "Content-Type", "Content-Encoding", "Require", "Proxy-Require", "Record-Route", "Expires",
     "Min-Expires", "Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate",
     "Session-Expires", "Min-SE", "RSeq", "RAck", "Replaces", "Path", "Refer-To", "Event",
-    "Subscription-State", "Supported", "Retry-After", "Date", "Timestamp", "MIME-Version",
+    "Subscription-State", "Supported", "Accept", "Retry-After", "Date", "Timestamp", "MIME-Version",
 }  # fmt: skip
 PASSED = {name for names in CARRIED.values() for name in names}
 ADDRESS = '"leak" <sip:02100009999@leak.internal;leak=1>'  # a number may be shown, no more
@@ -135,6 +136,9 @@ def of_the_other(packet: Packet, pair: int, net: LoudNet) -> set[bytes]:
     return secrets
 
 
+NOT_FOR_CARRIERS = {"REFER", "REFER,", "REGISTER", "REGISTER,", "SUBSCRIBE", "SUBSCRIBE,"}
+
+
 @settings(
     max_examples=60,
     deadline=None,
@@ -159,7 +163,36 @@ def test_only_fields_of_the_table_leave_and_nothing_names_the_other_side(
             message = parse(packet.data)
             table = REQUESTS if isinstance(message, Request) else RESPONSES
             assert set(message.headers) <= table[KINDS[packet.to]], packet.data
+            if KINDS[packet.to] == "carrier":
+                offered = {one for row in message.headers.get("Allow", ()) for one in row.split()}
+                assert not offered & NOT_FOR_CARRIERS, packet.data
             for secret in of_the_other(packet, pair, net):
                 assert secret not in packet.data, (secret, packet.data)
+
+    simulate(main())
+
+
+def test_each_kind_of_peer_is_offered_the_methods_that_it_may_use(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            carrier, phone = here.carrier(), await here.desk_phone()
+            out = phone.call(OUTSIDE)
+            await out.answered.wait()
+            invite = carrier.calls[0].requests[0]
+            carrier.user, carrier.domain = "02188887777", "10.0.0.1"
+            into = carrier.call("02136413501")
+            await into.answered.wait()
+            into.request("OPTIONS")
+            asked = await carrier.ask(carrier.new_request("OPTIONS", "sip:10.0.0.1"))
+            refused = await carrier.ask(carrier.new_request("PUBLISH", "sip:10.0.0.1"))
+            for told in (invite, into.answers[-1], asked, refused):
+                assert told.headers["Allow"] == [ALLOW_CARRIERS]
+            known = await phone.ask(phone.new_request("OPTIONS", "sip:10.0.0.1"))
+            for said in (out.answers[-1], phone.calls[-1].requests[0], known):
+                assert said.headers["Allow"] == [ALLOW]
+                assert "REFER" in said.headers["Allow"][0]
+            out.hang_up()
+            into.hang_up()
+            await here.pass_time(1)
 
     simulate(main())

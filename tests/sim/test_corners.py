@@ -299,3 +299,28 @@ def test_a_flood_of_invites_does_not_stop_an_emergency(tmp_path: Path) -> None:
             first.hang_up()
 
     simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        (["application/sdp"], 404),
+        (["text/plain", "Application/SDP;level=1"], 404),
+        (["application/*"], 404),
+        (["*/*;q=0.1"], 404),
+        (["text/plain"], 406),
+        ([""], 406),
+        (["application/sdp;q=0.0"], 406),
+    ],
+)
+def test_who_takes_no_sdp_cannot_call(tmp_path: Path, accept: list[str], status: int) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller = await here.desk_phone()
+            talk = caller.call("7777", {"Accept": accept})
+            await talk.ended.wait()
+            assert talk.status == status
+            if status == 406:
+                assert talk.answers[-1].headers["Accept"] == ["application/sdp"]
+
+    simulate(main())

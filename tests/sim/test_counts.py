@@ -75,7 +75,7 @@ def test_a_node_tells_why_it_is_not_ready(tmp_path: Path) -> None:
             views.is_open = True
             assert (await views.ready("")).reasons == []
             here.journal.refuse = "no space"
-            here.node.front.retry_after_s = 10
+            here.node.desk.retry_after_s = 10
             assert (await views.ready("")).reasons == [
                 "draining: the node stops",
                 "journal: no space",

@@ -7,6 +7,7 @@ import pytest
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over
+from tests.sim.test_corners import RefusingJournal
 from tests.sim.test_transfer import FOUR, refer, reports, third
 from tests.sim.world import CARRIER_B, OUTSIDE, World, world
 
@@ -299,5 +300,25 @@ def test_after_a_crash_a_forward_has_both_its_records(tmp_path: Path) -> None:
             assert (talk.is_over, last.calls[0].is_over) == (True, True)
             assert [one.talked_s for one in here.cdrs()] == pytest.approx([5, 5], abs=1.5)
             await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_forward_to_an_emergency_number_does_not_wait_for_the_journal(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            here.carrier()
+            caller = await here.desk_phone()
+            deflect(await here.desk_phone("8002", "workshop-8002"), "120")
+            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
+            refusing.start()
+            here.node.desk.journal = refusing
+            talk = caller.call("8002")
+            await talk.answered.wait()
+            talk.hang_up()
+            await here.pass_time(1)
+            first, second = sorted(here.cdrs(), key=lambda one: one.setup_at)
+            assert (first.sip_status, second.sip_status) == (200, 200)
+            assert second.answered_at is not None
 
     simulate(main())

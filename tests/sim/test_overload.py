@@ -16,9 +16,10 @@ from tests.sim.busy import SlowProcessor
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone, Talk
-from tests.sim.world import NODE, World, world
+from tests.sim.world import NODE, PBX, World, world
 from tests.store.files import DEMO, replaced
 
+PBX_URI = 'uri = "sip:127.0.0.2:25090"'
 PLANS = ", ".join(['"pbx-8-32"'] * 40)
 MANY_CHANNELS = replaced(DEMO, ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"))
 OPEN = parse_config(
@@ -166,6 +167,26 @@ def test_what_is_in_work_and_emergency_calls_pass_a_node_that_takes_nothing_new(
             talk.hang_up()
             await here.pass_time(40)
             assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_an_emergency_call_whose_number_stands_in_to_alone_is_let_in(tmp_path: Path) -> None:
+    """As a PBX writes it whose profile has `number_in = "to"`."""
+    by_to = replaced(DEMO, (PBX_URI, f'{PBX_URI}\n  profile = {{ number_in = "to" }}'))
+
+    async def main() -> None:
+        async with world(tmp_path, provisioning=by_to) as here:
+            here.carrier()
+            here.node.gate.admission = _Shut()
+            pbx = here.phone("pbx", place=PBX)
+            talk = pbx.call("gateway", {"To": ["<sip:110@10.0.0.1>"]})
+            await talk.answered.wait()
+            talk.hang_up()
+            await here.pass_time(1)
+            other = pbx.call("gateway", {"To": ["<sip:02188889999@10.0.0.1>"]})
+            await other.ended.wait()
+            assert other.status == 503
 
     simulate(main())
 

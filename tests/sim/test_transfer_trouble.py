@@ -107,3 +107,23 @@ def test_a_target_whose_answer_cannot_be_written_down_takes_nobodys_sound(tmp_pa
             await check_all_is_over(here)
 
     simulate(main())
+
+
+def test_a_transfer_to_an_emergency_number_does_not_wait_for_the_journal(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            carrier = here.carrier()
+            _, talk, _, other = await talking(here)
+            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
+            refusing.start()
+            here.node.desk.journal = refusing
+            refer(other, "110")
+            await here.pass_time(2)
+            assert reports(other)[-1] == "200 OK"
+            assert not carrier.calls[0].is_over
+            assert not talk.is_over
+            talk.hang_up()
+            await here.pass_time(1)
+            assert carrier.calls[0].is_over
+
+    simulate(main())

@@ -1,0 +1,69 @@
+"""A node that drains: who calls is told to try elsewhere, on the record; emergencies pass."""
+
+from pathlib import Path
+
+from tests.sim.loop import simulate
+from tests.sim.talking import check_all_is_over, talking
+from tests.sim.world import NODE, world
+
+
+def test_a_call_that_a_draining_node_refuses_has_its_record(tmp_path: Path) -> None:
+    """A record is one attempt to reach a callee, also a refused one (service.md section 7)."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, talk, _, _ = await talking(here)
+            draining = here.beside(here.node.drain(30))
+            await here.pass_time(1)
+            late = caller.call("8002")
+            await late.ended.wait()
+            assert late.status == 503
+            assert late.answers[-1].headers["Retry-After"] == ["10"]
+            (cdr,) = here.cdrs()
+            assert (cdr.sip_status, cdr.callee_dialled) == (503, "8002")
+            assert cdr.reason == "the node takes no new calls"
+            talk.hang_up()
+            await draining
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_draining_node_takes_emergency_calls_until_it_ends_all(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            carrier = here.carrier()
+            caller, _, _, _ = await talking(here)
+            draining = here.beside(here.node.drain(30))
+            await here.pass_time(1)
+            emergency = caller.call("110")
+            await emergency.answered.wait()
+            assert not emergency.is_over
+            await here.pass_time(28.99)
+            late = caller.call("110")
+            await draining
+            assert emergency.is_over
+            assert late.is_over
+            assert carrier.calls[0].is_over
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_strangers_leave_no_record_in_a_node_that_drains(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            _, talk, _, _ = await talking(here)
+            draining = here.beside(here.node.drain(30))
+            await here.pass_time(1)
+            stranger = here.phone("9999")
+            refused = stranger.call("8002")
+            await refused.ended.wait()
+            assert refused.status == 401
+            asked = await stranger.ask(stranger.new_request("OPTIONS", f"sip:{NODE[0]}"))
+            assert (asked.status, asked.headers["Retry-After"]) == (503, ["10"])
+            talk.hang_up()
+            await draining
+            assert len(here.cdrs()) == 1
+
+    simulate(main())
