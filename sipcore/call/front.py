@@ -84,9 +84,12 @@ class Front:
             now = self._desk.loop.time()
             self._guard.scan(flow.remote_address, now, is_real=flow.is_reliable)
             return
-        if (refusal := self._inspect(request, flow)) is not None:
+        method = request.method
+        if method == "REGISTER" and "Require" not in request.headers and request.uri[:4] == "sip:":
+            self.reception.arrive(request, flow)
+        elif (refusal := self._inspect(request, flow)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
-        elif request.method == "REGISTER":
+        elif method == "REGISTER":
             self.reception.arrive(request, flow)
         elif request.method == "OPTIONS":
             self._options(request, flow)

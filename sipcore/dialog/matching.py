@@ -74,6 +74,10 @@ def stamp_via(request: Request, flow: Flow) -> None:
     if text.endswith(";rport") and "received" not in via.params and "," not in text:
         rows[0] = f"{text}={flow.remote_port};received={flow.remote_address}"  # nearly always
         return
+    before, flag, rest = text.partition(";rport;")
+    if flag and "received" not in via.params and "," not in text and '"' not in text:
+        rows[0] = f"{before};rport={flow.remote_port};{rest};received={flow.remote_address}"
+        return
     params = dict(via.params)
     if "rport" in params:
         params["rport"] = str(flow.remote_port)

@@ -19,7 +19,7 @@ _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+"
     r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*"
 )
-_USUAL_VIA_PARAMS = re.compile(r"branch=([A-Za-z0-9.!%*_+`'~-]++);rport")
+_USUAL_VIA_PARAMS = re.compile(r"(rport;)?branch=([A-Za-z0-9.!%*_+`'~-]++)(?(1)|;rport)")
 
 Params = dict[str, str | None]
 
@@ -147,7 +147,7 @@ def parse_via(text: str) -> Via:
     transport, host, port, sent_by = _parse_sent_by(before)
     usual = _USUAL_VIA_PARAMS.fullmatch(after)
     if usual is not None:
-        return Via(transport, host, port, {"branch": usual[1], "rport": None}, sent_by)
+        return Via(transport, host, port, {"branch": usual[2], "rport": None}, sent_by)
     params = parse_params(semicolon + after) if semicolon else {}
     return Via(transport, host, port, params, sent_by)
 

@@ -6,10 +6,11 @@ together at most every 200 ms. A disk that refuses is logged and asked again; no
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from sys import intern
+from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, fields
 
 from sipcore.log import logger
 from sipcore.store.database import Database, StoreFault
@@ -50,6 +51,9 @@ class Binding(Struct, frozen=True, gc=False):
         return self.customer, self.extension, self.contact, self.instance
 
 
+_TEXT = "CAST(? AS TEXT)"
+_VALUES = ", ".join(_TEXT if one.type is str else "?" for one in fields(Binding))
+
 Changes = dict[BindingKey, Binding | None]  # None: gone
 
 
@@ -68,13 +72,13 @@ def save_bindings(database: Database, changes: Changes) -> None:
     """Write changes in one transaction. Raises StoreFault."""
     with database.write() as connection:
         connection.executemany(
-            "DELETE FROM binding WHERE customer = ? AND extension = ? AND contact = ?"
-            " AND instance = ?",
-            [key for key, binding in changes.items() if binding is None],
+            f"DELETE FROM binding WHERE customer = {_TEXT} AND extension = {_TEXT}"
+            f" AND contact = {_TEXT} AND instance = {_TEXT}",
+            [_written(key) for key, binding in changes.items() if binding is None],
         )
         connection.executemany(
-            "INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [astuple(binding) for binding in changes.values() if binding is not None],
+            f"INSERT OR REPLACE INTO binding VALUES ({_VALUES})",
+            [_written(astuple(binding)) for binding in changes.values() if binding is not None],
         )
 
 
@@ -82,7 +86,28 @@ def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
     """Read what has not expired, and delete what has. Raises StoreFault."""
     with database.write() as connection:
         connection.execute("DELETE FROM binding WHERE expires_at <= ?", (now_wall_s,))
-        return [Binding(*columns) for columns in connection.execute("SELECT * FROM binding")]
+        connection.text_factory = _read
+        try:
+            return [Binding(*columns) for columns in connection.execute("SELECT * FROM binding")]
+        finally:
+            connection.text_factory = str
+
+
+def _written(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what SQLite is given: text from the wire may hold any bytes, and leaves as these."""
+    return tuple(
+        [
+            one.encode("utf-8", "surrogateescape")
+            if type(one) is str and not one.isascii()
+            else one
+            for one in columns
+        ]
+    )
+
+
+def _read(text: bytes) -> str:
+    """Read what _written() wrote. Most of it stands in many rows: it is kept once."""
+    return intern(text.decode("utf-8", "surrogateescape"))
 
 
 class InlineBindings:

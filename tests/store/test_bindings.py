@@ -70,6 +70,15 @@ def test_bindings_come_back_whole(store: Store, tmp_path: Path) -> None:
     again.close()
 
 
+def test_any_bytes_come_back_as_they_were(store: Store) -> None:
+    gbk = "\u8bdd\u673a".encode("gb18030").decode("utf-8", "surrogateescape")
+    phone = replace(PHONE, user_agent=gbk, call_id=f"{gbk}@\u8bdd", instance=gbk, path=gbk)
+    store.save_bindings({phone.key: phone})
+    assert store.load_bindings(NOW) == [phone]
+    store.save_bindings({phone.key: None})
+    assert store.load_bindings(NOW) == []
+
+
 def test_expired_bindings_are_gone(store: Store) -> None:
     store.save_bindings({PHONE.key: PHONE})
     assert store.load_bindings(NOW + 60) == []
