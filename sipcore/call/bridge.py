@@ -4,7 +4,7 @@ admit -> media -> hunt -> answer (journalled first) -> talk until the first end.
 ends the legs still up, closes the media, gives the slots back and writes the CDR, in every path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -22,7 +22,9 @@ from sipcore.call.lamp import Line, dialog_of, move, show
 from sipcore.call.leg import Leg, Side
 from sipcore.call.onward import Onward, forward
 from sipcore.call.part import Part, of_leg, open_parts
+from sipcore.call.picker import Picker
 from sipcore.call.talk import Talk
+from sipcore.call.taping import is_recorded, keep_recording
 from sipcore.cdr.entry import Answered, Ended
 from sipcore.cdr.journal import JournalError
 from sipcore.dialog.events import Cancelled, Told, Within
@@ -36,7 +38,6 @@ from sipcore.message.notify import DialogState
 from sipcore.message.reason import q850_in
 from sipcore.policy.attempt import (
     Attempt,
-    ExtensionTarget,
     Permit,
     Refuse,
     Source,
@@ -55,6 +56,8 @@ class Call:
 
     path: tuple[Source, ...] = ()
     diverted: str | None = None
+    ringing: Sequence[CalleeLeg] = ()
+    pickup: Picker | None = None  # who wants it while it rings
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -109,9 +112,13 @@ class Call:
         if self.draft.ringing_at is None:
             self._count_setup()
             self.state = "ringing"
-            show(self)
+        self.show()
         self.draft.ring()
         self.a.progress(status, sdp)
+
+    def show(self) -> None:
+        """Tell lamps that it has changed."""
+        show(self)
 
     def respond_unknown(self, leg: Leg, event: Within) -> None:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
@@ -202,7 +209,8 @@ class Call:
         if self.draft.ringing_at is None:
             self._count_setup()
         self.state = "answered"
-        (move if self.parts else show)(self)  # a forward has led to somebody who was not expected
+        # A forward, or who picked it up, has led to somebody who was not expected.
+        (move if self.parts or self.pickup else show)(self)
 
 
 async def bridge(call: Call) -> None:
@@ -224,7 +232,7 @@ async def bridge(call: Call) -> None:
                 if call.given is not None:
                     call.given.figures = figures
         if call.draft.recording:  # slots and ports are given back by now
-            await _keep_recording(call)
+            await keep_recording(call)
     except Exception:
         _log.exception("a bug ended call=%s", call.id)
     finally:
@@ -266,12 +274,14 @@ async def _run(call: Call, held: Held) -> Ending:
     won = await _reach(call, verdict)
     if isinstance(won, Ending):
         return won
+    if call.pickup not in (None, won.leg):
+        call.pickup.refuse(481)
     held.enter_context(won.slot)
     call.slots.append(won.slot)
     if won.onwards:
         _take_forwards(call, won, held)
     call.held = held
-    if (over := await _answer(call, won, _is_recorded(call, verdict, won.leg))) is not None:
+    if (over := await _answer(call, won, is_recorded(call, verdict, won.leg))) is not None:
         return over
     del won, verdict, slot, media  # a call may last for hours, and it waits here
     call.talking = Talk(call)
@@ -297,28 +307,6 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
         _log.warning("call=%s no media: %s", call.id, fault)
         return failed(488 if "relayed" in str(fault) else 503, str(fault), q850=47)
     return await hunt(call, permit, offer)
-
-
-def _is_recorded(call: Call, permit: Permit, leg: CalleeLeg) -> bool:
-    """Say whether the caller's extension or the one that answered is to be recorded."""
-    source = call.attempt.source
-    asks = [(source.customer, source.id)] if source.kind == "extension" else []
-    asks += [
-        (target.customer, target.number)
-        for group in permit.targets
-        for target in group
-        if isinstance(target, ExtensionTarget) and target.number == leg.who
-    ]
-    found = (call.book.extension(*one) for one in asks)
-    return any(one is not None and one.is_recorded for one in found)
-
-
-async def _keep_recording(call: Call) -> None:
-    """Wait for the recording to be finished, a moment at most."""
-    if call.given is None:
-        call.draft.hang_up()
-    if (recorded := await call.media.recorded()) is not None:
-        call.draft.keep(recorded)
 
 
 async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
@@ -351,8 +339,13 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     if (gave_up := call.gave_up()) is not None:
         _unanswer(call)
         return gave_up
+    if leg.is_over:
+        _unanswer(call)
+        return failed(480, "picked up and gave up", "callee", q850=16)
     call.a.awaits_ack = bool(told) and call.is_delayed
     call.a.answer(told)
+    if isinstance(leg, Picker):
+        leg.confirm()
     if call.draft.recording and call.draft.answered_at is not None:
         call.media.record(call.draft.recording, call.draft.answered_at)
     return None
@@ -386,7 +379,8 @@ def _write(call: Call, end: Ending, figures: dict[str, LegStatistics]) -> None:
 
 def _end_legs(call: Call, end: Ending) -> None:
     """End what is still up, by its state: refuse, BYE, or nothing left to do."""
-    for leg in call.sides.values():
+    legs = call.sides.values()
+    for leg in legs if call.pickup is None else {*legs, call.pickup}:
         if leg.is_over:
             continue
         try:

@@ -4,6 +4,7 @@ Carriers are failed over on 5xx, 408, a transport error, or no response at all f
 never after a 18x. A peer with several places is tried at each of them before that: failover.py.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -17,7 +18,8 @@ from sipcore.call.ending import Ending, failed, quoted, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
 from sipcore.call.inbox import Inbox
 from sipcore.call.invite import Inviter, Way, invite, ways_to
-from sipcore.call.leg import Item, Landed, Leg, Party
+from sipcore.call.leg import Item, Landed, Leg, Party, Picked
+from sipcore.call.picker import Picker
 from sipcore.dialog.events import Cancelled, Reply, Told, Unacked, Within
 from sipcore.dialog.refresh import raised
 from sipcore.errors import MediaError
@@ -55,6 +57,7 @@ class Caller(Inviter, Protocol):
     inbox: Inbox[Item]
     is_delayed: bool
     permit: Permit | None
+    ringing: Sequence[CalleeLeg]  # of the group that rings now
 
     @property
     def id(self) -> str: ...
@@ -77,6 +80,10 @@ class Caller(Inviter, Protocol):
 
     def ring(self, status: int, sdp: bytes) -> None: ...
 
+    def show(self) -> None:
+        """Tell lamps that somebody rings no more."""
+        ...
+
     def respond_early(self, leg: Leg, event: Within) -> None: ...
 
     def forward(self, attempt: Attempt, offer: bytes, by: Source) -> "Onward":
@@ -87,7 +94,7 @@ class Caller(Inviter, Protocol):
 class Won(Struct):
     """The leg that answered, and its SDP; and the forwards by which it was reached, in order."""
 
-    leg: CalleeLeg
+    leg: CalleeLeg | Picker
     sdp: bytes
     slot: Slot
     onwards: tuple["Onward", ...] = ()
@@ -175,10 +182,12 @@ async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
             continue
         group = Group(targets, slot, permit, offer)
         outcome: Won | Ending | None = None
+        call.ringing = group.legs
         began = _begin(call, group)
         try:
             outcome = await _ring(call, group)
         finally:
+            call.ringing = ()
             for deflection in group.deflections:
                 if not deflection.is_over:
                     await deflection.stop()
@@ -286,6 +295,11 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
             if (landed := _landed(call, group, item.deflection)) is not None:
                 return landed
             continue
+        if isinstance(item, Picked):
+            if item.picker.take(call, group):
+                group.give_up(COMPLETED_ELSEWHERE)
+                return Won(item.picker, item.picker.invite.body, group.slot)
+            continue
         if not isinstance(item, tuple):
             continue  # other media events do not matter before the answer
         leg, event = item
@@ -351,6 +365,7 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
     if deflects(call, group, leg, event.response):
         return None
     group.refusals.append(_refusal(leg, event))
+    call.show()
     if leg.early:
         early.other_forks(call, leg, group.legs)
     if status >= 600:

@@ -5,6 +5,8 @@ A call tells its changes to those who watch; for an extension that nobody watche
 
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from sipcore.call.caller import CallerLeg
 from sipcore.call.leg import Party
 from sipcore.message.notify import DialogState
@@ -65,7 +67,21 @@ def dialog_of(call: "Call", line: Line) -> DialogState | None:
     if line == caller:
         rung = lines_of(call)[1:]
         return _told(call, line, (state, "initiator"), rung[0] if len(rung) == 1 else None)
-    return None if state == "trying" else _told(call, line, (state, "recipient"), caller)
+    if state == "trying":
+        return None
+    return replace(_told(call, line, (state, "recipient"), caller), ids=_ids_of(call, line))
+
+
+def _ids_of(call: "Call", line: Line) -> tuple[str, str, str] | None:
+    """Return what names the dialog that rings at an extension, for who wants to pick it up.
+
+    Of answered calls nothing is named: a lamp is no leave to take a call from somebody.
+    """
+    for leg in call.ringing:
+        if not leg.is_over and line_of(leg.party) == line and leg.transaction.dialogs:
+            dialog = leg.transaction.dialogs[0]
+            return dialog.call_id, dialog.remote_tag, dialog.local_tag
+    return None
 
 
 def _in_talk(call: "Call", line: Line) -> DialogState | None:

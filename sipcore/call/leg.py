@@ -32,6 +32,7 @@ from sipcore.policy.profile import Dtmf
 
 if TYPE_CHECKING:
     from sipcore.call.deflect import Deflection
+    from sipcore.call.picker import Picker
 
 Side = Literal["a", "b"]
 Act = Callable[[], Coroutine[Any, Any, Ending | None]]
@@ -49,7 +50,15 @@ class Landed(Struct, frozen=True):
     deflection: "Deflection"
 
 
-Item = tuple["Leg", Told] | MediaEvent | Ending | Deed | Landed  # what a call's inbox holds
+class Picked(Struct, frozen=True):
+    """Somebody else takes a call that rings."""
+
+    picker: "Picker"
+
+
+Item = (
+    tuple["Leg", Told] | MediaEvent | Ending | Deed | Landed | Picked
+)  # what a call's inbox holds
 Notify = Callable[["Leg", Told], None]
 Party = Source | Target | None
 

@@ -5,10 +5,11 @@ call that it came from; that one is told what became of it, and takes the leg th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
+from sipcore.call.callee import CalleeLeg
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.hunt import Caller, Won, hunt
@@ -40,6 +41,7 @@ class Onward:
 
     a: Leg | None = None  # who hears it before the answer: the caller of a call that is forwarded
     permit: Permit | None = None
+    ringing: Sequence[CalleeLeg] = ()
 
     def __init__(
         self, call: Caller, attempt: Attempt, offer: bytes, on_ring: Callable[[int, bytes], None]
@@ -119,6 +121,9 @@ class Onward:
     @property
     def is_emergency(self) -> bool:
         return self.permit is not None and self.permit.is_emergency
+
+    def show(self) -> None:
+        """No lamp shows it before it is answered."""
 
     def respond_early(self, leg: Leg, event: Within) -> None:
         """Answer a request within an early dialog."""

@@ -1,20 +1,22 @@
 """INVITE with Replaces (RFC 3891): a phone or PBX takes a place in its customer's answered call.
 
 It is answered by what whoever stays said last; then that one is offered the newcomer's media
-through the call's own relay, as after a transfer, and the replaced party gets BYE. What still rings
-is not taken over: 481, as for what is not there.
+through the call's own relay, as after a transfer, and the replaced party gets BYE. A call that
+rings at a phone is picked up (picker.py); a caller's place nobody takes before the answer.
 """
 
 from typing import TYPE_CHECKING
 
 from sipcore.call.attended import find, may_meet
+from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed
 from sipcore.call.keep import keep
-from sipcore.call.leg import Leg
+from sipcore.call.leg import Leg, Picked
 from sipcore.call.part import Part
 from sipcore.call.party import party_of
+from sipcore.call.picker import Picker
 from sipcore.call.referral import MOST_PARTS
 from sipcore.call.transfer import AGAIN_S, Transfer
 from sipcore.cdr.entry import Answered, Ended
@@ -52,6 +54,8 @@ def take_over(
     leg, call = found
     if party_of(call.book, leg).customer != source.customer:
         return 481, None
+    if isinstance(leg, CalleeLeg) and leg.dialog is None:
+        return pick_up(call, leg, request, flow, source)
     talking = call.talking
     if talking is None or talking.is_over or leg is not call.sides.get(leg.side):
         return 481, None
@@ -64,6 +68,29 @@ def take_over(
     takeover = Takeover(call, leg, request, flow, source)
     talking.begin(takeover)
     takeover.later(takeover.begin, 0.0)
+    return None
+
+
+def pick_up(
+    call: "Call", leg: CalleeLeg, request: Request, flow: Flow, source: Source
+) -> tuple[int, Headers | None] | None:
+    """Begin to take a call that rings at a phone of the same customer; return the refusal.
+
+    RFC 3891 3: only an early dialog that this element began is replaced, which the leg of a callee
+    is. PBXs ring their own phones.
+    """
+    if source.kind != "extension":
+        return 481, None
+    if not request.body:
+        return 488, None
+    if call.pickup is not None and not call.pickup.is_over:
+        return 500, BUSY
+    picker = Picker(call, leg, request, flow, source)
+    if may_meet(call, call.a, call, picker):
+        call.pickup = picker
+        call.inbox.feed(Picked(picker))
+    else:
+        picker.refuse(403)
     return None
 
 

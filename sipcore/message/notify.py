@@ -35,6 +35,7 @@ class DialogState(Struct, frozen=True, gc=False):
     direction: str  # initiator, recipient
     remote: str = ""
     remote_name: str = ""
+    ids: tuple[str, str, str] | None = None  # Call-ID, local tag, remote tag: as its phone has them
 
 
 class ContactState(Struct, frozen=True, gc=False):
@@ -72,8 +73,12 @@ def _dialog(entity: str, one: DialogState) -> str:
     remote = one.remote or "sip:anonymous@anonymous.invalid"
     display = f" display={_quoted(one.remote_name)}" if one.remote_name and one.remote else ""
     local = _party("local", entity, "")
+    ids = ""
+    if one.ids is not None:
+        call_id, mine, theirs = map(_quoted, one.ids)
+        ids = f" call-id={call_id} local-tag={mine} remote-tag={theirs}"
     return (
-        f"<dialog id={_quoted(one.id)} direction={_quoted(one.direction)}>\n"
+        f"<dialog id={_quoted(one.id)}{ids} direction={_quoted(one.direction)}>\n"
         f"<state>{one.state}</state>\n{local}{_party('remote', remote, display)}</dialog>\n"
     )
 

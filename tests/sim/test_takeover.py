@@ -80,11 +80,11 @@ def test_who_was_on_hold_is_not_and_what_follows_is_carried_across(tmp_path: Pat
     simulate(main())
 
 
-@pytest.mark.parametrize("case", ["unknown", "other customer", "early-only", "ringing", "codec"])
+@pytest.mark.parametrize("case", ["unknown", "other customer", "early-only", "codec"])
 def test_what_may_not_be_taken_is_left_alone(tmp_path: Path, case: str) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            _, talk, callee, other = await talking(here)
+            _, talk, _, other = await talking(here)
             last = await third(here)
             said, more, status = replaces_of(other), "", 481
             asks, body = last, None
@@ -96,18 +96,11 @@ def test_what_may_not_be_taken_is_left_alone(tmp_path: Path, case: str) -> None:
                 more, status = ";early-only", 486
             elif case == "codec":
                 body, status = sdp(last.place, payload="96"), 488
-            elif case == "ringing":
-                callee.on_invite = callee.ring
-                ringing = here.phones[0].call("8002")
-                await here.pass_time(1)
-                said = replaces_of(callee.calls[-1])
             new = asks.call("8002", {"Replaces": [said + more]}, body)
             await here.pass_time(2)
             assert new.status == status
             assert not talk.is_over
             assert not other.is_over
-            if case == "ringing":
-                ringing.hang_up()
             talk.request("INVITE", sdp(talk.phone.place, version=3))
             await here.pass_time(1)
             assert talk.replies[-1] == ("INVITE", 200)

@@ -1,0 +1,34 @@
+"""Which calls are recorded, and what their record says of it. Who records is media/recorder.py."""
+
+from typing import TYPE_CHECKING
+
+from sipcore.call.callee import CalleeLeg
+from sipcore.call.picker import Picker
+from sipcore.policy.attempt import ExtensionTarget, Permit, Source
+
+if TYPE_CHECKING:
+    from sipcore.call.bridge import Call
+
+
+def is_recorded(call: "Call", permit: Permit, leg: CalleeLeg | Picker) -> bool:
+    """Say whether the caller's extension or the one that answered is to be recorded."""
+    source = call.attempt.source
+    asks = [(source.customer, source.id)] if source.kind == "extension" else []
+    asks += [
+        (target.customer, target.number)
+        for group in permit.targets
+        for target in group
+        if isinstance(target, ExtensionTarget) and target.number == leg.who
+    ]
+    if isinstance(leg, Picker) and isinstance(leg.party, Source):
+        asks.append((leg.party.customer, leg.who))
+    found = (call.book.extension(*one) for one in asks)
+    return any(one is not None and one.is_recorded for one in found)
+
+
+async def keep_recording(call: "Call") -> None:
+    """Wait for the recording to be finished, a moment at most."""
+    if call.given is None:
+        call.draft.hang_up()
+    if (recorded := await call.media.recorded()) is not None:
+        call.draft.keep(recorded)
