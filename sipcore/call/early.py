@@ -21,6 +21,7 @@ from sipcore.media.control import Lost
 from sipcore.media.placement import Ringback
 from sipcore.message.keys import tells_key
 from sipcore.message.reason import q850_in
+from sipcore.policy.attempt import Source
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
@@ -49,7 +50,30 @@ def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
     elif status == 180 and call.media.has_spoken("b"):
         early = _early(leg, event)
         ring_back(call, AT_180 if early is not None and early.sdp else BESIDE)
+    elif status == 180:
+        status, told = _rung(call)
     call.ring(status, told)
+
+
+def _rung(call: "Caller") -> tuple[int, bytes]:
+    """Return what a caller is told of a 180 while nobody has described any sound.
+
+    Where its peer has none to let it hear, it gets a 183 with SDP of ours, and our ringback.
+    """
+    a = call.a
+    if not isinstance(a, CallerLeg) or not isinstance(a.party, Source):
+        return 180, b""
+    kind = a.party.kind
+    if kind == "extension" or call.book.profile(kind, a.party.id).ringback == "own":
+        return 180, b""
+    if a.is_agreed:
+        return 183, b""
+    try:
+        call.media.ringback = AT_180
+        return 183, call.media.foretell("a")
+    except MediaError as fault:
+        _log.info("call=%s hears no ringback of ours: %s", call.id, fault)
+        return 180, b""
 
 
 def _early(leg: CalleeLeg, event: Reply) -> Early | None:

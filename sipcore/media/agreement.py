@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from sipcore.errors import MediaError
 from sipcore.media import lent, precondition
+from sipcore.media.codecs import TONE_CODECS, with_codecs
 from sipcore.media.control import Side
 from sipcore.media.lent import Speaker, Uneven
 from sipcore.media.offer import (
@@ -53,6 +54,7 @@ class Agreement:
 
     def __init__(self, author: Callable[[], Author], port: Callable[[Side, int], int]) -> None:
         self.said: dict[Side, Said] = {}
+        self.foretold: Said | None = None  # what a side was told before the other had spoken
         self.speakers: dict[Side, Speaker] = {}
         self._make_author = author
         self._port = port
@@ -90,6 +92,22 @@ class Agreement:
     def learn(self, side: Side, sdp: bytes, source: str) -> None:
         """Take an answer that the other side cannot be told now: it is due. Raises BadMessage."""
         self._learn(side, sdp, source)
+
+    def foretell(self, side: Side) -> bytes:
+        """Answer the offer of `side` before the other side has said anything, by G.711 of ours.
+
+        Raises MediaError where it offers none.
+        """
+        if side not in self._heard:
+            raise MediaError("nothing was offered")
+        parsed = parse_sdp(with_codecs(self._heard[side], TONE_CODECS))
+        pairs = zip(read(parsed, "").streams, self.said[side].streams, strict=True)
+        streams = tuple(
+            facing_direction(structs.replace(one, direction="sendrecv"), mine)
+            for one, mine in pairs
+        )
+        self.foretold = Said(streams, "")
+        return self._tell(side, parsed, streams)
 
     def face(self, side: Side, peer: str) -> None:
         """Take note of the family of a side's address: what it was told was written for it."""

@@ -12,6 +12,7 @@ from sipcore.errors import MediaError
 from sipcore.media.offer import STATIC_CODECS, Described, with_formats
 from sipcore.message.sdp import Media, parse_sdp
 
+TONE_CODECS = ("PCMA", "PCMU")
 _BESIDE_SPEECH = ("telephone-event", "cn")  # no codecs: they go along with any
 
 

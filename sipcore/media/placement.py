@@ -143,7 +143,7 @@ class Placement:
     def _play(self, ringback: Ringback) -> Play | None:
         """Return what is to be played now; None where nobody could hear it."""
         to, said = ringback.to, self._agreement.said
-        hears, speaks = said.get(to), said.get(other_than(to))
+        hears, speaks = said.get(to), said.get(other_than(to)) or self._agreement.foretold
         if hears is None or speaks is None:
             return None
         for media, pair in enumerate(zip(hears.streams, speaks.streams, strict=False)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sipcore.ids import Ids
 from sipcore.media.control import Play
-from sipcore.media.g711 import A_LAW, MU_LAW
+from sipcore.media.g711 import A_LAW, MU_LAW, RATE
 from sipcore.media.jitter import JitterBuffer
 from sipcore.media.rtp import HEADER_BYTES, MODULUS, Headers
 from sipcore.media.streams import Counters, Ints, Streams
@@ -52,6 +52,9 @@ class Player:
         if not verb.pause_ms and streams.has_source[row]:
             self.end(row)
             return
+        if not streams.is_described[row]:  # nobody has said yet who speaks there
+            streams.is_buffered[row] = True
+            streams.clock_rates[row, verb.payload_type & 127] = RATE
         streams.tone[row] = _PLACES[verb.tone, A_LAW if verb.codec == "PCMA" else MU_LAW]
         streams.tone_type[row] = verb.payload_type & 127
         streams.tone_pause_s[row] = verb.pause_ms / 1000
@@ -89,8 +92,9 @@ class Player:
         speaks = np.where(
             pause_s > 0, now - streams.packet_at[rows] < pause_s, streams.has_source[rows]
         )
-        streams.tone_begun[rows[speaks]] = _NOT_BEGUN
         streams.tone_at[rows[speaks & (pause_s == 0)]] = np.inf
+        speaks |= streams.muted_until[rows] > now  # a key is played (events.py)
+        streams.tone_begun[rows[speaks]] = _NOT_BEGUN
         rows = rows[~speaks]
         return rows[streams.is_buffered[rows] & streams.is_sendable[streams.peer[rows]]]
 

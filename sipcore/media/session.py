@@ -196,6 +196,15 @@ class MediaSession(Placement):
         """Return side, m-line and RTP port of every stream, in the order they were opened."""
         return tuple((*key, self._ports[number]) for key, number in self._streams.items())
 
+    def foretell(self, side: Side) -> bytes:
+        """Return an answer of ours for `side`, which the other one's will follow, and play by it.
+
+        Raises MediaError where no sound of ours is among what `side` has offered.
+        """
+        told = self._agreement.foretell(side)
+        self.tell()
+        return told
+
     def has_spoken(self, side: Side) -> bool:
         """Say whether a side has described its media."""
         return side in self._agreement.said

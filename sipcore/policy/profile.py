@@ -32,6 +32,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     codecs: tuple[str, ...] = ()  # what it is offered, in this order; none: all
     dtmf: Dtmf = "any"  # how keys go to and fro: as agreed, by INFO alone, as sound alone
     early_media: Literal["any", "183", "none"] = "any"  # which of its 18x carry sound
+    ringback: Literal["own", "ours"] = "own"  # what its callers hear at a 180 without SDP
     forwards_told: Literal["nothing", "diversion", "history-info", "both"] = "nothing"  # RFC 5806
     follows_redirects: bool = False  # its 3xx is followed, under the caller's rights
 

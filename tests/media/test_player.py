@@ -166,6 +166,36 @@ def test_a_tone_between_words_is_back_after_each_pause() -> None:
     assert again[1].at - spoke_until == pytest.approx(0.53, abs=0.03)
 
 
+def test_a_tone_may_stand_for_one_who_has_not_described_himself() -> None:
+    bench = Bench()
+    bench.open("one", None, B, (IN, OUT), mode="buffer")
+    tell(bench, PCMA)
+    bench.wait(1)
+    tell(bench, None, describe(0, A, mode="buffer"))
+    for at, packet in talk(range(50), bench.now):
+        bench.bring(at, A, IN, packet)
+    bench.wait(1)
+    packets = left(bench)
+    check_goes_on(packets)
+    assert len(packets) == pytest.approx(100, abs=3)
+    assert hertz(samples(bench)[:6400]) == pytest.approx(450, abs=2)
+
+
+def test_a_key_is_played_in_the_tone() -> None:  # a transferor presses one, and it goes as an event
+    bench = opened()
+    tell(bench, PCMA)
+    bench.wait(1)
+    bench.engine.handle(control.Press("one", 1, 101, 8000, 5, 200), bench.now)
+    bench.wait(1)
+    packets = left(bench)
+    assert len({one.ssrc for one in packets}) == 1
+    for one, following in pairwise(packets):
+        assert following.sequence == (one.sequence + 1) & 0xFFFF
+    kinds = [one.payload_type for one in packets]
+    assert kinds == [8] * kinds.index(101) + [101] * kinds.count(101) + [8] * kinds[::-1].index(101)
+    assert kinds[-30:] == [8] * 30
+
+
 def test_nothing_is_played_to_who_cannot_be_sent_to() -> None:
     bench = opened()
     held = describe(1, ("", 5000), mode="buffer")

@@ -1,71 +1,29 @@
 """Who has early media and hears nothing hears our ringback (freeswitch 1725, RFC 3960)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from itertools import pairwise
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sipcore.dialog.events import Within
 from sipcore.media import control
-from sipcore.media.g711 import A_LAW, decode
-from tests.media.tape import read
+from tests.sim.hearing import check_one_piece, check_ringback, is_tone, listening, tones, words
 from tests.sim.loop import simulate
 from tests.sim.parties import habits, party, two_phones
 from tests.sim.party import Party, PartyPhone, description
-from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_transfer import FOUR, refer, reports, third
-from tests.sim.world import CARRIER_A, OUTSIDE, World, world
-from tests.store.files import DEMO
+from tests.sim.test_transfer import FOUR, third
+from tests.sim.world import CARRIER_A, OUTSIDE, World
 
 Scene = Callable[[World, Party, Party, PartyPhone], Awaitable[None]]
-
-
-@asynccontextmanager
-async def _listening(folder: Path, provisioning: str = DEMO) -> AsyncIterator[World]:
-    """Open a world whose media engine runs as a worker does while sound plays."""
-    async with world(folder, provisioning=provisioning) as here:
-        here.tick_each(0.005)
-        yield here
-
-
-def is_tone(packet: bytes) -> bool:
-    return not packet.endswith(b"\x55" * 100) or packet[12:] == b"\xd5" * 160
-
-
-def tones(heard: list[bytes]) -> list[bytes]:
-    return [packet for packet in heard if is_tone(packet)]
-
-
-def words(heard: list[bytes]) -> list[bytes]:
-    return [packet for packet in heard if not is_tone(packet)]
-
-
-def check_ringback(heard: list[bytes]) -> None:
-    """Check that what was heard for a second or more is the tone, in one piece."""
-    octets = np.frombuffer(b"".join(packet[12:] for packet in heard[:50]), np.uint8)
-    sound = decode(octets.reshape(1, -1), np.array([A_LAW])).reshape(-1)
-    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
-    assert spectrum.argmax() * 8000 / len(sound) == pytest.approx(450, abs=2)
-    check_one_piece(heard)
-
-
-def check_one_piece(heard: list[bytes]) -> None:
-    assert len({packet[8:12] for packet in heard}) == 1
-    for one, following in pairwise(heard):
-        assert int.from_bytes(following[2:4]) == (int.from_bytes(one[2:4]) + 1) & 0xFFFF
-        step = int.from_bytes(following[4:8]) - int.from_bytes(one[4:8])
-        assert 160 <= step & 0xFFFFFFFF < 1 << 31
 
 
 def scene(tmp_path: Path, play: Scene, *, reliable: bool = False, is_delayed: bool = False) -> None:
     """Play a call from 8001 to 8002 that rings; it is over at the end, and nothing is left."""
 
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, callee = await two_phones(here, lambda: habits(reliable=reliable, update=True))
             a = caller.begin("8002", habits(reliable=reliable, update=True), is_delayed=is_delayed)
             await callee.rang.wait()
@@ -209,7 +167,7 @@ def test_a_caller_without_sdp_that_cannot_prack_hears_its_phone(tmp_path: Path) 
 
 def test_a_caller_that_gives_up_hears_no_more(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, callee = await two_phones(here)
             a = caller.begin("8002", habits())
             await callee.rang.wait()
@@ -240,7 +198,7 @@ async def _forked(here: World) -> tuple[PartyPhone, Party, Party, Party]:
 
 def test_a_fork_that_rings_is_heard_when_the_one_that_spoke_is_gone(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, a, one, other = await _forked(here)
             other.ring(180)
             one.ring(183, early(one))
@@ -264,7 +222,7 @@ def test_a_fork_that_rings_is_heard_when_the_one_that_spoke_is_gone(tmp_path: Pa
 
 def test_one_fork_that_rings_leaves_the_others_sound_alone(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, a, one, other = await _forked(here)
             one.ring(183, early(one))
             speaking = here.beside(here.talk(one.phone, one.requests[0].body, 3))
@@ -282,7 +240,7 @@ def test_one_fork_that_rings_leaves_the_others_sound_alone(tmp_path: Path) -> No
 
 def test_another_fork_that_is_silent_is_waited_for_anew(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, a, one, other = await _forked(here)
             one.ring(183, early(one))
             here.beside(here.talk(one.phone, one.requests[0].body, 1))
@@ -302,7 +260,7 @@ def test_another_fork_that_is_silent_is_waited_for_anew(tmp_path: Path) -> None:
 
 def test_freeswitch_1725_a_carriers_183_without_rtp(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, carrier = await here.desk_phone(), here.carrier(CARRIER_A)
             carrier.on_invite = lambda talk: carrier.ring(talk, 183, sdp(carrier.place))
             talk = caller.call(OUTSIDE)
@@ -317,7 +275,7 @@ def test_freeswitch_1725_a_carriers_183_without_rtp(tmp_path: Path) -> None:
 
 def test_the_tone_outlives_its_media_worker(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, callee = await two_phones(here)
             a = caller.begin("8002", habits())
             await callee.rang.wait()
@@ -336,104 +294,9 @@ def test_the_tone_outlives_its_media_worker(tmp_path: Path) -> None:
     simulate(main())
 
 
-async def _transferred(here: World, hold: str) -> tuple[Talk, Talk, Phone]:
-    """Let the callee send the caller on to a third phone that only rings."""
-    _, talk, callee, other = await talking(here)
-    last = await third(here)
-    last.on_invite = last.ring
-    if hold:
-        other.request("INVITE", sdp(callee.place, hold, version=2))
-        await here.pass_time(0.5)
-    refer(other, "8004")
-    await here.pass_time(0.5)
-    assert reports(other) == ["100 Trying", "180 Ringing"]
-    return talk, other, last
-
-
-@pytest.mark.parametrize("hold", ["", "sendonly"])
-def test_who_stays_in_a_transfer_hears_the_target_ring(tmp_path: Path, hold: str) -> None:
-    async def main() -> None:
-        async with _listening(tmp_path, FOUR) as here:
-            talk, other, last = await _transferred(here, hold)
-            before = await here.listen(talk.phone, 3)
-            check_ringback(before)
-            last.pick_up(last.calls[0])
-            await here.listen(talk.phone, 1)
-            assert other.is_over
-            assert await here.listen(talk.phone, 2) == []
-            here.beside(here.talk(last, last.calls[0].requests[0].body, 1))
-            assert len(words(await here.listen(talk.phone, 2))) == 50
-            talk.hang_up()
-            here.tick_each(1.0)
-            await check_all_is_over(here)
-
-    simulate(main())
-
-
-def test_a_recording_has_what_who_stays_has_heard(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with _listening(tmp_path, FOUR) as here:
-            talk, _, last = await _transferred(here, "sendonly")
-            await here.pass_time(3)
-            last.pick_up(last.calls[0])
-            await here.pass_time(2)
-            talk.hang_up()
-            await here.pass_time(3)
-            first = min(here.cdrs(), key=lambda one: one.setup_at)
-            assert first.recording is not None
-            sound = read(here.recordings / first.recording)
-            assert np.abs(sound[:, 1]).max() > 5000, "of the callee's side"
-            assert not sound[:, 0].any()
-            here.tick_each(1.0)
-            await check_all_is_over(here)
-
-    simulate(main())
-
-
-def test_a_transferor_that_goes_on_speaking_is_heard(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with _listening(tmp_path, FOUR) as here:
-            caller, talk, callee, other = await talking(here)
-            last = await third(here)
-            last.on_invite = last.ring
-            here.beside(here.talk(callee, other.requests[0].body, 2))
-            heard = await here.listen(caller, 0.5)
-            refer(other, "8004")
-            heard += await here.listen(caller, 1.4)
-            assert tones(heard) == []
-            other.request("BYE")
-            other.is_over = True
-            heard += await here.listen(caller, 2)
-            assert len(tones(heard)) > 60
-            check_one_piece(heard)
-            talk.hang_up()
-            here.tick_each(1.0)
-            await check_all_is_over(here)
-
-    simulate(main())
-
-
-def test_a_target_that_refuses_gives_who_stays_the_transferor_back(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with _listening(tmp_path, FOUR) as here:
-            talk, other, last = await _transferred(here, "")
-            assert tones(await here.listen(talk.phone, 1))
-            last.refuse(last.calls[0], 486)
-            await here.listen(talk.phone, 0.5)
-            assert await here.listen(talk.phone, 2) == []
-            here.beside(here.talk(other.phone, other.requests[0].body, 1))
-            assert len(words(await here.listen(talk.phone, 2))) == 50
-            assert not other.is_over
-            talk.hang_up()
-            here.tick_each(1.0)
-            await check_all_is_over(here)
-
-    simulate(main())
-
-
 def test_a_forwarded_call_that_rings_is_heard_after_an_announcement(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path, FOUR) as here:
+        async with listening(tmp_path, FOUR) as here:
             caller = await here.desk_phone()
             callee = await here.desk_phone("8002", "workshop-8002")
             last = await third(here)
@@ -459,7 +322,7 @@ def test_a_forwarded_call_that_rings_is_heard_after_an_announcement(tmp_path: Pa
 
 def test_a_call_that_is_answered_hears_no_ringback_of_a_later_update(tmp_path: Path) -> None:
     async def main() -> None:
-        async with _listening(tmp_path) as here:
+        async with listening(tmp_path) as here:
             caller, talk, callee, other = await talking(here)
             answered: list[str] = []
 
