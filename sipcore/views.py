@@ -201,7 +201,7 @@ class Views:
 
     def _bindings(self) -> Table:
         now = self._node.parts.clock.wall_s()
-        columns = ["customer", "user", "contact", "flow", "expires_s", "user_agent"]
+        columns = ["customer", "user", "contact", "flow", "expires_s", "user_agent", "path"]
         rows: list[list[Cell]] = [
             [
                 one.customer,
@@ -210,6 +210,7 @@ class Views:
                 f"{one.transport}:{one.remote_address}:{one.remote_port}",
                 round(one.expires_at - now),
                 one.user_agent,
+                one.path,
             ]
             for one in self._node.registrar.all()
         ]

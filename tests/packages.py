@@ -1,17 +1,26 @@
 """The Debian packages that tests need, in one place: the package, its program, the tests."""
 
+import os
 import shutil
+from glob import glob
 from typing import NamedTuple
+
+SBIN = "/usr/sbin"  # servers are there, which is not on everybody's PATH
 
 
 class Package(NamedTuple):
-    """A Debian package, the program that shows that it is there, and what cannot run without."""
+    """A Debian package, the program that shows that it is there, and what cannot run without.
+
+    A library is no program: then it is a pattern of its file's path.
+    """
 
     name: str
     program: str
     tests: tuple[str, ...]  # files or folders under tests/
 
 
+KAMAILIO_TLS = "/usr/lib/*/kamailio/modules/tls.so"
+KAMAILIO = ("interop/test_clients.py",)
 PACKAGES = (
     Package(
         "sip-tester",
@@ -39,6 +48,8 @@ PACKAGES = (
     Package("nodejs", "node", ("interop/test_clients.py",)),
     Package("npm", "npm", ("interop/test_clients.py",)),
     Package("linphone-cli", "linphonec", ("interop/test_clients.py",)),
+    Package("kamailio", "kamailio", KAMAILIO),
+    Package("kamailio-tls-modules", KAMAILIO_TLS, KAMAILIO),
     Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),
     Package("prometheus", "prometheus", ("deploy/test_rules.py", "interop/test_dashboards.py")),
     Package("systemd", "systemd-analyze", ("deploy/test_unit.py",)),
@@ -46,11 +57,20 @@ PACKAGES = (
 
 
 def missing() -> list[Package]:
-    """Return the packages whose program is not on PATH."""
-    return [package for package in PACKAGES if shutil.which(package.program) is None]
+    """Return the packages whose program is not here."""
+    return [package for package in PACKAGES if found(package.program) is None]
 
 
-def require(program: str) -> None:
-    """Fail with what to install where a program is missing. Nothing is skipped for that."""
+def found(program: str) -> str | None:
+    """Return where a program, or the file of a pattern, is."""
+    if "*" in program:
+        return next(iter(glob(program)), None)
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+
+
+def require(program: str) -> str:
+    """Return where a program is; fail with what to install where it is missing. Nothing is skipped
+    for that."""
     for package in missing():
         assert package.program != program, f"{program} is missing: apt-get install {package.name}"
+    return found(program) or program

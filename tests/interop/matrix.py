@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
-from itertools import product
 from pathlib import Path
 
 from msgspec import Struct
@@ -22,32 +21,32 @@ CASES = (
     *(REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO),
     *(BLIND, ATTENDED, WAITING, LAMP, MESSAGE, OPTIONS),
 )
-TRANSPORTS = ("UDP", "TCP", "WS")
+BRIEF = (REGISTRATION, CALL, CALLED, HOLD)  # what is shown of a way where the rest is the same
 PLAIN = ("UDP", "TCP")
+IPV6, EDGE, EDGE_TLS = "IPv6", "edge", "edge, TLS"
+SECURE = ("TLS", IPV6)
+TRANSPORTS = (*PLAIN, "TLS", "WS", "WSS", IPV6, EDGE, EDGE_TLS)
 
 Shown = tuple[str, str, str]  # client, transport, case
 
 
 class Client(Struct, frozen=True):
     """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
-    that it is shown over. `cannot`: why the client itself cannot do a case, or use a transport."""
+    that it is shown over; `briefly`: those of which BRIEF is. `cannot`: why the client itself
+    cannot do a case, or use a transport."""
 
     source: str
     about: str
     transports: tuple[str, ...]
     cannot: dict[str, str] = {}
+    briefly: tuple[str, ...] = ()
 
-    def cases(self) -> list[str]:
-        return [case for case in CASES if case not in self.cannot]
-
-    def why_not(self, transport: str, case: str) -> str:
-        """Return why it cannot; empty where it is to be shown."""
-        if transport in self.transports:
-            return self.cannot.get(case, "")
-        return self.cannot[transport]
+    def cases(self, transport: str) -> list[str]:
+        tried = BRIEF if transport in self.briefly else CASES
+        return [case for case in tried if case not in self.cannot]
 
 
-NO_WS = {"WS": "it knows no WebSocket"}
+NO_WS = dict.fromkeys(("WS", "WSS"), "it knows no WebSocket")
 NO_LAMP = {LAMP: "it subscribes to presence alone, not to dialog-info"}
 CLIENTS = {
     "aiosip": Client(
@@ -60,7 +59,7 @@ CLIENTS = {
                 (HOLD, DTMF_RTP, DTMF_INFO, *CASES[6:]),
                 "it has REGISTER, INVITE, ACK and BYE; the application would write all else itself",
             ),
-            "TCP": "version 0.2.0 has UDP alone",
+            **dict.fromkeys(("TCP", "TLS", IPV6), "version 0.2.0 has UDP over IPv4 alone"),
             **NO_WS,
         },
     ),
@@ -74,6 +73,7 @@ CLIENTS = {
             **NO_LAMP,
             **NO_WS,
         },
+        (*SECURE, EDGE_TLS),
     ),
     "JsSIP": Client(
         "jssip",
@@ -81,8 +81,9 @@ CLIENTS = {
         ("WS",),
         {
             DTMF_RTP: "under Node it has no sound",
-            **dict.fromkeys(PLAIN, "it is made for browsers, which know WebSocket alone"),
+            **dict.fromkeys((*PLAIN, "TLS"), "it is made for browsers, which know WebSocket alone"),
         },
+        ("WSS",),
     ),
     "linphone": Client(
         "linphone-cli",
@@ -94,8 +95,15 @@ CLIENTS = {
             **NO_LAMP,
             **NO_WS,
         },
+        SECURE,
     ),
-    "pjsua": Client("pjsua2-python", "a phone on pjproject's pjsua2", PLAIN, NO_WS),
+    "pjsua": Client(
+        "pjsua2-python",
+        "a phone on pjproject's pjsua2",
+        (*PLAIN, EDGE),
+        {IPV6: "the package on PyPI was built without it", **NO_WS},
+        ("TLS",),
+    ),
     "sipsak": Client(
         "sipsak",
         "asks servers questions",
@@ -111,8 +119,12 @@ HEAD = """# Interoperability
 
 Written by `make interop` of what its tests have shown (tests/interop); do not edit. Each "yes" is
 a test with the real program on one machine; "cannot" has its reason below. `make test` runs them
-all, and fails where they show anything else. The versions are those with which this was written.
+all, and fails where they show anything else; "–" is not tried. The versions are those with which
+this was written.
 
+- IPv6: UDP over IPv6
+- edge: UDP through Kamailio, a proxy in front with Record-Route and Path
+- edge, TLS: TLS to that proxy, and TLS from it to sipcore
 - message waiting: SUBSCRIBE to message-summary (RFC 3842); the client tells a mailbox's counts
 - busy lamp: SUBSCRIBE to dialog (RFC 4235); the client sees an extension's call begin and end
 - MESSAGE: the client sends one and gets one (RFC 3428)
@@ -123,8 +135,8 @@ VERSION = "Version: "
 def cells() -> Iterator[Shown]:
     """Yield everything that the table promises."""
     for name, client in CLIENTS.items():
-        for transport, case in product(client.transports, client.cases()):
-            yield name, transport, case
+        for transport in (*client.transports, *client.briefly):
+            yield from ((name, transport, case) for case in client.cases(transport))
 
 
 def ways(case: str, *clients: str) -> list[tuple[str, str]]:
@@ -169,7 +181,9 @@ class Matrix:
     def _cell(self, name: str, transport: str, case: str) -> str:
         if (name, transport, case) in self._shown:
             return "yes"
-        return "cannot" if CLIENTS[name].why_not(transport, case) else "not shown"
+        if (name, transport, case) in set(cells()):
+            return "not shown"
+        return "cannot" if {transport, case} & {*CLIENTS[name].cannot} else "–"
 
 
 def _reasons(client: Client) -> Iterable[str]:

@@ -33,6 +33,8 @@ class Settings(Struct, frozen=True):
     calls: int = CALLS
     media_ports: int = MEDIA_PORTS
     listens: str = ""  # further [[listen]] tables
+    tls_ca: str = ""  # the file of those who vouch for the peers that are connected to
+    address6: str = ""  # of media
 
 
 class Node:
@@ -55,7 +57,8 @@ class Node:
         )
         return (
             f"{listens}{settings.listens}[sip]\ndigest = {json.dumps(settings.digest)}\n"
-            f'[media]\naddress = "{HOST}"\n'
+            f"{_key('tls_ca', settings.tls_ca)}"
+            f'[media]\naddress = "{HOST}"\n{_key("address6", settings.address6)}'
             f"ports = [{first}, {first + settings.media_ports - 1}]\n"
             f"workers = {settings.workers}\n"
             f"silence_s = {settings.silence_s}\n[web]\naddress = '{HOST}'\nport = {self.web}\n"
@@ -181,3 +184,8 @@ class Node:
         assert self.show("media") == []
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(10) == 0
+
+
+def _key(name: str, value: str) -> str:
+    """Write a key of the configuration, unless it is to have its default."""
+    return f"{name} = {json.dumps(value)}\n" if value else ""

@@ -49,7 +49,7 @@ class Ports:
 
 def bound(host: str, port: int, kind: int) -> socket.socket | None:
     """Return a socket that has the port; None where another one has it."""
-    opened = socket.socket(socket.AF_INET, kind)
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
     if kind == socket.SOCK_STREAM:  # connections that are over do not count
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

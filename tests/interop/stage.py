@@ -1,4 +1,7 @@
-"""A node with one client at the front desk and two pjsua phones beside it, for a row of tests."""
+"""A node with one client at the front desk and two pjsua phones beside it, for a row of tests.
+
+The client comes to a door of the node's, or to an edge proxy in front of it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +11,10 @@ from tests.interop.clients.base import PHONE_HOST, Line, Phone
 from tests.interop.clients.jssip import Jssip
 from tests.interop.clients.linphone import Linphone
 from tests.interop.clients.pjsua import Pjsua
-from tests.interop.matrix import Matrix
-from tests.interop.node import Node, Settings
+from tests.interop.doors import HOST6, Doors
+from tests.interop.kamailio import Kamailio
+from tests.interop.matrix import EDGE, EDGE_TLS, IPV6, Matrix
+from tests.interop.node import Node
 from tests.interop.ports import HOST, Ports
 from tests.interop.town import DESK, SAFE, WORKSHOP, Account, Town
 from tests.interop.waiting import until
@@ -33,7 +38,10 @@ class Stage:
         self._ports = Ports()
         self._phone_ports = Ports(PHONE_HOST)
         self._phones: list[Phone] = []
-        self.node = Node(folder, self._ports, Settings())
+        self._ports6 = Ports(HOST6)
+        self._doors = Doors(folder, self._ports, self._ports6.take())
+        self._edge = Kamailio(folder / "edge", self._ports, self._doors, "edge")
+        self.node = Node(folder, self._ports, self._doors.settings())
         self.phone: Phone
         self.peer: Pjsua
         self.third: Pjsua
@@ -42,6 +50,9 @@ class Stage:
         """Start all; wait until all are registered."""
         self.node.import_(Town(self._ports).provisioning())
         self.node.start()
+        if self.has_edge:
+            tls, udp = f"{HOST}:{self._doors.tls};transport=tls", f"{HOST}:{self.node.sip}"
+            self._edge.start(NODE_PLACE=tls if self.transport == EDGE_TLS else udp)
         self.phone = PHONES[self.client](self._folder / "phone", self._line(DESK, self.transport))
         self._phones.append(self.phone)
         self.peer = Pjsua(self._folder / "peer", self._line(WORKSHOP, "UDP"))
@@ -52,9 +63,27 @@ class Stage:
             phone.start()
         until("all are registered", lambda: len(self.node.show("bindings")) == 3)
 
+    @property
+    def has_edge(self) -> bool:
+        """True where the client comes through Kamailio."""
+        return self.transport in (EDGE, EDGE_TLS)
+
     def _line(self, account: Account, transport: str) -> Line:
-        node = f"{HOST}:{self.node.ws if transport == 'WS' else self.node.sip}"
-        return Line.of(account, node, transport.lower(), self._phone_ports)
+        doors, edge = self._doors, self._edge
+        ca = doors.authority.file
+        if transport == IPV6:
+            node = f"[{HOST6}]:{doors.sip6}"
+            return Line.of(account, node, "udp", self._ports6, host=HOST6)
+        places = {
+            "TLS": doors.tls,
+            "WS": self.node.ws,
+            "WSS": doors.wss,
+            EDGE: edge.port,
+            EDGE_TLS: edge.tls,
+        }
+        node = f"{HOST}:{places.get(transport, self.node.sip)}"
+        by = {EDGE: "udp", EDGE_TLS: "tls"}.get(transport, transport.lower())
+        return Line.of(account, node, by, self._phone_ports, ca=ca)
 
     def quiet(self) -> None:
         """End what a test before has left, and forget it."""
@@ -93,5 +122,6 @@ class Stage:
         try:
             self.node.end()
         finally:
-            self._ports.close()
-            self._phone_ports.close()
+            self._edge.end()
+            for ports in (self._ports, self._phone_ports, self._ports6):
+                ports.close()

@@ -11,57 +11,38 @@ from sipcore.message.flow import Hop
 from sipcore.message.uri import Uri
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
+from tests.interop.doors import Doors
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
 from tests.interop.town import DESK, WORKSHOP
 from tests.sim.net import Net
 from tests.sim.phone import Phone
 from tests.sim.test_websocket import BrowserPhone
-from tests.transport.certificates import Authority
-
-
-class Places:
-    """Where the node listens beside UDP and TCP, and who vouches for it."""
-
-    def __init__(self, folder: Path, ports: Ports) -> None:
-        self.authority = Authority(folder)
-        self.pair = self.authority.issue(HOST, file="node")
-        self.phone = self.authority.issue("phone.example")
-        self.tls, self.ws, self.wss = ports.take(), ports.take(), ports.take()
-
-    def listens(self) -> str:
-        shown = f'certificate = "{self.pair[0]}"\nkey = "{self.pair[1]}"\n'
-        return (
-            f'[[listen]]\ntransport = "tls"\naddress = "{HOST}"\nport = {self.tls}\n{shown}'
-            f'client_ca = "{self.authority.file}"\n'
-            f'[[listen]]\ntransport = "ws"\naddress = "{HOST}"\nport = {self.ws}\n'
-            f'[[listen]]\ntransport = "wss"\naddress = "{HOST}"\nport = {self.wss}\n{shown}'
-        )
 
 
 @pytest.fixture
-def places(tmp_path: Path, ports: Ports) -> Places:
-    return Places(tmp_path, ports)
+def doors(tmp_path: Path, ports: Ports) -> Doors:
+    return Doors(tmp_path, ports, asks_clients=True)
 
 
 @pytest.fixture
-def settings(places: Places) -> Settings:
-    return Settings(listens=places.listens())
+def settings(doors: Doors) -> Settings:
+    return doors.settings()
 
 
 class TlsPhone(Phone):
     """A phone that nobody can connect to: its transport never accepts."""
 
-    def __init__(self, net: Net, account: tuple[str, str], places: Places, scheme: str) -> None:
+    def __init__(self, net: Net, account: tuple[str, str], doors: Doors, scheme: str) -> None:
         super().__init__(net, ("10.0.9.8", 5060), *account)
         self._to = Uri.parse(
-            f"sips:{HOST}:{places.tls}"
+            f"sips:{HOST}:{doors.tls}"
             if scheme == "sips"
-            else f"sip:{HOST}:{places.tls};transport=tls"
+            else f"sip:{HOST}:{doors.tls};transport=tls"
         )
         opened = socket.socket()
         opened.bind((HOST, 0))
-        tls = Tls([places.phone], ca=places.authority.file)
+        tls = Tls([doors.authority.issue("phone.example")], ca=doors.authority.file)
         loop = asyncio.get_running_loop()
         self.tls = StreamTransport(loop, opened, self.endpoint.receive, tls)
         self.endpoint.add(self.tls)
@@ -88,19 +69,19 @@ async def call_both_ways(desk: Phone, workshop: Phone) -> None:
 
 @pytest.mark.parametrize("scheme", ["sip", "sips"])
 async def test_phones_over_tls_and_wss_call_one_another(
-    node: Node, places: Places, scheme: str
+    node: Node, doors: Doors, scheme: str
 ) -> None:
     net = Net()
-    context = ssl.create_default_context(cafile=places.authority.file)
-    desk = TlsPhone(net, DESK[:2], places, scheme)
-    uri = f"wss://{HOST}:{places.wss}/"
+    context = ssl.create_default_context(cafile=doors.authority.file)
+    desk = TlsPhone(net, DESK[:2], doors, scheme)
+    uri = f"wss://{HOST}:{doors.wss}/"
     workshop = BrowserPhone(net, WORKSHOP[:2], uri, context=context)
     try:
         async with asyncio.timeout(30):
             await call_both_ways(desk, workshop)
             assert len(desk.tls) == 1
             contact = workshop.calls[0].requests[0].headers["Contact"][0]
-            assert contact == f"<sip:{HOST}:{places.wss};transport=ws>"
+            assert contact == f"<sip:{HOST}:{doors.wss};transport=ws>"
             cdrs = await asyncio.to_thread(node.wait_for_cdrs, 2)
             assert [one["sip_status"] for one in cdrs] == [200, 200]
             rows = await asyncio.to_thread(node.show, "bindings")
@@ -111,10 +92,10 @@ async def test_phones_over_tls_and_wss_call_one_another(
         await workshop.browser.end()
 
 
-async def test_a_browser_calls_and_is_called_over_ws(node: Node, places: Places) -> None:
+async def test_a_browser_calls_and_is_called_over_ws(node: Node) -> None:
     net = Net()
-    desk = BrowserPhone(net, DESK[:2], f"ws://{HOST}:{places.ws}/", 1)
-    workshop = BrowserPhone(net, WORKSHOP[:2], f"ws://{HOST}:{places.ws}/", 2)
+    desk = BrowserPhone(net, DESK[:2], f"ws://{HOST}:{node.ws}/", 1)
+    workshop = BrowserPhone(net, WORKSHOP[:2], f"ws://{HOST}:{node.ws}/", 2)
     try:
         async with asyncio.timeout(30):
             await call_both_ways(desk, workshop)

@@ -19,7 +19,8 @@ from tests.packages import require
 CONFIG = """
 poll_method epoll
 net_interface {host}
-sip_listen {host}:{sip}
+sip_listen {listen}:{sip}
+{trust}
 rtp_ports {rtp}-{last_rtp}
 audio_source aufile,{tone}
 audio_player aubridge,nowhere
@@ -34,7 +35,7 @@ module_app menu.so
 module_app contact.so
 module_app mwi.so
 module_app ctrl_tcp.so
-ctrl_tcp_listen {host}:{control}
+ctrl_tcp_listen {listen}:{control}
 snd_path {folder}
 """
 CODEC = "PCMA/8000/1"
@@ -57,6 +58,7 @@ class Baresip:
         (folder / "config").write_text(
             CONFIG.format(
                 host=line.host,
+                listen=f"[{line.host}]" if ":" in line.host else line.host,
                 modules=modules(),
                 sip=line.sip,
                 rtp=line.rtp,
@@ -64,7 +66,7 @@ class Baresip:
                 control=line.control,
                 tone=tone or write_tone(folder / "tone.wav", TONE_HZ, TONE_S),
                 folder=folder,
-                ca=line.ca,
+                trust=f"sip_cafile {line.ca}" if line.ca else "",
             )
         )
         (folder / "accounts").write_text(
@@ -75,7 +77,7 @@ class Baresip:
         (folder / "contacts").write_text(f'"Contact" <{uri(CONTACT, line)}>\n')
         with (folder / "screen.log").open("wb") as screen:
             self._process = subprocess.Popen(
-                ["baresip", "-f", str(folder), "-s"],
+                ["baresip", "-f", str(folder), "-s", *(["-6"] if ":" in line.host else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=screen,
                 stderr=screen,

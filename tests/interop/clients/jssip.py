@@ -21,7 +21,7 @@ class Jssip:
         folder.mkdir()
         told = {"scheme": line.transport, "node": line.node, **line.account._asdict()}
         argv = ["node", str(PROGRAM), json.dumps(told)]
-        self._process = started(argv, folder, NODE_PATH=str(MODULES))
+        self._process = started(argv, folder, NODE_PATH=str(MODULES), NODE_EXTRA_CA_CERTS=line.ca)
 
     def start(self) -> None:
         until("JsSIP is registered", lambda: self.is_told('"registered"'))

@@ -32,6 +32,7 @@ class Pjsua:
             "port": line.sip,
             "rtp": line.rtp,
             "rtp_count": RTP_PORTS,
+            "ca": line.ca,
             "log": str(folder / "pjsua.log"),
         }
         self._process = started([str(PYTHON), str(PROGRAM), json.dumps(told)], folder)

@@ -5,6 +5,7 @@ Runs in .venv-clients; knows nothing of the tests. It answers every call.
 
 import ctypes
 import json
+import os
 import select
 import sys
 from collections.abc import Callable
@@ -208,6 +209,8 @@ def configured(endpoint: pj.Endpoint, told: dict[str, Any]) -> Phone:
     endpoint.libInit(config)
     transport = pj.TransportConfig()
     transport.boundAddress, transport.port = told["host"], told["port"]
+    transport.tlsConfig.CaListFile = told["ca"]
+    transport.tlsConfig.verifyServer = True
     endpoint.transportCreate(KINDS[told["transport"]][":" in told["host"]], transport)
     endpoint.libStart()
     endpoint.audDevManager().setNullDev()
@@ -236,15 +239,20 @@ def main() -> None:
     endpoint.libCreate()
     phone = configured(endpoint, json.loads(sys.argv[1]))
     tell("started", version=endpoint.libVersion().full)
+    told = b""
     while True:
         endpoint.libHandleEvents(POLL_MS)
         phone.gone.clear()
         for lamp in phone.lamps:
             lamp.look()
-        if select.select([sys.stdin], [], [], 0)[0]:
-            line = sys.stdin.readline()
-            if not line:
+        if select.select([0], [], [], 0)[0]:
+            piece = os.read(0, 65536)  # sys.stdin would keep what select is asked for
+            if not piece:
                 break
+            *lines, told = (told + piece).split(b"\n")
+        else:
+            lines = []
+        for line in lines:
             command, *words = json.loads(line)
             try:
                 obey(phone, command, words)

@@ -1,0 +1,92 @@
+"""Kamailio beside a node: as an edge proxy in front of it, and as a carrier behind it."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.interop.doors import Doors
+from tests.interop.ports import HOST, Ports, is_taken
+from tests.interop.waiting import until
+from tests.packages import KAMAILIO_TLS, require
+
+CONFIGS = Path(__file__).with_name("kamailio")
+NAME = "kamailio.example"  # its certificate is for this, too
+TLS = """[server:default]
+method = TLSv1.2+
+certificate = {0}
+private_key = {1}
+[client:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+ca_list = {2}
+certificate = {0}
+private_key = {1}
+"""
+
+
+class Kamailio:
+    """One Kamailio, a session of processes of its own, on this process's address."""
+
+    def __init__(self, folder: Path, ports: Ports, doors: Doors, config: str) -> None:
+        """`config`: the file of kamailio/ that says what it is."""
+        self._program = require("kamailio")
+        require(KAMAILIO_TLS)
+        self.port, self.tls = ports.take(), ports.take()
+        self._folder = folder
+        self._config = config
+        folder.mkdir()
+        pair = doors.authority.issue(HOST, NAME, file=f"kamailio-{config}")
+        self._tls_file = folder / "tls.cfg"
+        self._tls_file.write_text(TLS.format(*pair, doors.authority.file))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **words: str | int) -> None:
+        """Start it and wait until it listens. `words` are put into its configuration."""
+        words |= {
+            "MY_HOST": HOST,
+            "MY_PORT": self.port,
+            "MY_TLS_PORT": self.tls,
+            "MY_TLS_FILE": str(self._tls_file),
+        }
+        file = self._folder / "kamailio.cfg"
+        file.write_text("#!KAMAILIO\n" + "".join(self._lines(words)), "utf-8")
+        argv = [self._program, "-DD", "-E", "-f", str(file), "-m", "32", "-M", "4"]
+        argv += ["-Y", str(self._folder), "-w", str(self._folder)]
+        with (self._folder / "screen.log").open("wb") as screen:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen, start_new_session=True
+            )
+        until("Kamailio listens", self._is_listening)
+
+    def _lines(self, words: dict[str, str | int]) -> list[str]:
+        # the longest first: a word may begin as another one does
+        given = sorted(words.items(), key=lambda one: -len(one[0]))
+        substitutes = [f'#!substdef "^{name}^{value}^g"\n' for name, value in given]
+        included = [f'include_file "{CONFIGS / name}.cfg"\n' for name in ("common", self._config)]
+        return substitutes + included
+
+    def _is_listening(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"Kamailio does not start:\n{self.log}"
+        return is_taken(self.port)
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        file = self._folder / "screen.log"
+        return file.read_text("utf-8", "replace") if file.exists() else ""
+
+    def end(self) -> None:
+        """End it and every process of its session, and show what it said."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(5)
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            print(f"=== Kamailio {self._config}\n{self.log}")
