@@ -208,6 +208,10 @@ class Endpoint:
         self._stack.cancel(transaction, self._loop.time(), reason)
         self.drain()
 
+    def restore(self, dialog: Dialog, user: User) -> None:
+        """Take in a dialog that a dead process had: what comes in it is fed to `user`."""
+        self._stack.dialogs.restore(dialog, user)
+
     def end(self, dialog: Dialog) -> None:
         """Forget a dialog."""
         self._stack.end(dialog)

@@ -1,9 +1,10 @@
 """What the journal keeps of a leg, and a dialog made of it again: all that a BYE needs."""
 
-from sipcore.call.leg import Leg
+from sipcore.call.leg import Leg, Party
 from sipcore.cdr.entry import LegLine
 from sipcore.dialog.dialog import Dialog
-from sipcore.message.flow import Flow
+from sipcore.message.flow import GONE, Flow
+from sipcore.policy.attempt import CarrierTarget, Source, TrunkTarget
 
 # Requests of ours after the answer raise the number, and are not written down. It need only rise
 # (RFC 3261 12.2.1.1), so a restored dialog goes on far above.
@@ -32,7 +33,20 @@ def keep(leg: Leg) -> LegLine:
             flow.remote_port,
         ),
         tuple(map(_to_line, dialog.route_set)),
+        flow.domain,
+        _peer(leg.party),
     )
+
+
+def _peer(party: Party) -> str:
+    """Return whose login its requests may be asked for."""
+    if isinstance(party, CarrierTarget):
+        return f"carrier:{party.id}"
+    if isinstance(party, TrunkTarget):
+        return f"trunk:{party.id}"
+    if isinstance(party, Source) and party.kind != "extension":
+        return f"{party.kind}:{party.id}"
+    return ""
 
 
 def has_moved(leg: Leg) -> bool:
@@ -50,7 +64,9 @@ def dialog_of(line: LegLine) -> Dialog:
     ends = _of_line(line.call_id), _of_line(line.local), _of_line(line.remote)
     number = min(line.number + NUMBER_STEP, MOST_NUMBER - 1)
     route = [_of_line(one) for one in line.route]
-    return Dialog.restored(ends, number, _of_line(line.target), route, Flow(*line.flow))
+    connection = 0 if line.flow[0] == "udp" else GONE
+    flow = Flow(*line.flow, connection, line.domain)
+    return Dialog.restored(ends, number, _of_line(line.target), route, flow)
 
 
 def _to_line(text: str) -> str:

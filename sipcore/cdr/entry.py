@@ -27,7 +27,9 @@ class LegLine(Struct, frozen=True, array_like=True, gc=False):
     """What a BYE on one leg needs (RFC 3261 12.2.1.1). Octets stand as text, one character each.
 
     `local` and `remote` are From and To of our requests, tags included; `number` is the last CSeq
-    of ours; `flow` has transport, local address and port, remote address and port.
+    of ours; `flow` has transport, local address and port, remote address and port; `domain` is what
+    the peer's certificate must prove. `peer`: "carrier:ID" or "trunk:ID", whose login may be asked
+    for.
     """
 
     side: Side
@@ -38,6 +40,8 @@ class LegLine(Struct, frozen=True, array_like=True, gc=False):
     target: str
     flow: tuple[str, str, int, str, int]
     route: tuple[str, ...] = ()
+    domain: str = ""
+    peer: str = ""
 
 
 class Answered(Struct, frozen=True, tag="answered", tag_field="is", omit_defaults=True):

@@ -1,6 +1,7 @@
 """All dialogs of a stack: which one a message belongs to, which one it begins, which it ends."""
 
 from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.events import User
 from sipcore.dialog.transaction import Transaction
 from sipcore.message.flow import Flow
 from sipcore.message.message import Request, Response
@@ -51,6 +52,11 @@ class Dialogs(dict[tuple[str, str], Dialog]):
             if dialog.remote_tag == tag and dialog.ack is not None and dialog.ack[0] == number:
                 return dialog.ack[1:]
         return None
+
+    def restore(self, dialog: Dialog, user: User) -> None:
+        """Take in a dialog that a dead process had, for its user."""
+        dialog.user = user
+        self[dialog.key] = dialog
 
     def end(self, dialog: Dialog) -> None:
         """Forget a dialog, and its user with it."""

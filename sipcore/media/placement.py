@@ -205,7 +205,10 @@ class Placement:
                 is_open = await self._open(worker, new, ports)
             except MediaError:
                 self._pool.give_back(ports)
-                raise
+                if first or worker.is_up:
+                    raise
+                worker.close_call(self._call)  # should it live after all
+                self._worker = None
             finally:
                 if not is_open:
                     for key in new:
@@ -213,7 +216,24 @@ class Placement:
                     del self._ports[first:]
             if is_open:
                 return
+            if self._worker is None:
+                worker = self._worker = await self._place_again()
+                worker.calls.add(self._call)
         raise MediaError("other programs hold the media ports")
+
+    async def _place_again(self) -> Worker:
+        """Return a worker in place of one that died before it had opened anything. Raises
+        MediaError when none comes within MOVE_S."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + MOVE_S
+        while True:
+            try:
+                return self._pool.place()
+            except MediaError:
+                left_s = until - loop.time()
+                if left_s <= 0:
+                    raise
+            await self._pool.wait_for_worker(left_s)
 
     async def _open(self, worker: Worker, new: list[tuple[Side, int]], ports: list[int]) -> bool:
         first = len(self._ports)

@@ -17,11 +17,15 @@ _PARAMETERS = {
 OverMtu = Literal["auto", "udp", "tcp"]
 
 
+GONE = -1  # the connection of a process that is no more
+
+
 class Flow(Struct, frozen=True, gc=False):
     """Transport, both ends, and for a stream which connection it is.
 
-    `connection` is 0 for datagrams and for a stream that has not been opened yet. `domain` is what
-    the peer's certificate must prove on a TLS connection that we open (RFC 5922).
+    `connection` is 0 for datagrams and for a stream that has not been opened yet, GONE for one
+    that will never be again: who has the same address and port now may be another (RFC 5626).
+    `domain` is what the peer's certificate must prove on a TLS connection that we open (RFC 5922).
     """
 
     transport: str  # "udp" | "tcp" | "tls" | "ws" | "wss"

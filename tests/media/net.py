@@ -160,6 +160,7 @@ class LocalWorkers:
         ]
         self.keeps_events = False  # a worker that is slow to tell
         self.dead: set[int] = set()
+        self.mute: set[int] = set()  # they take verbs, and do nothing
         self.verbs: list[control.Verb] = []
         self.links: dict[int, LocalLink] = {}
         self.connects = [self._connect_to(number) for number in range(how_many)]
@@ -226,6 +227,8 @@ class LocalLink:
         if self.is_cut:
             return
         self._workers.verbs.append(verb)
+        if self._number in self._workers.mute:
+            return
         buffer = bytearray()
         control.write_frame(buffer, verb)
         for copy in control.read_verbs(buffer):

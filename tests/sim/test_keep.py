@@ -12,13 +12,13 @@ from sipcore.cdr.entry import Answered, parse_line, to_line
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.stack import Stack
 from sipcore.endpoint import Endpoint
-from sipcore.message.flow import Flow
+from sipcore.message.flow import GONE, Flow
 from sipcore.metrics import Metrics
 from sipcore.transport.resolve import Resolver
 from tests.cdr.samples import answered_call
 from tests.media.net import seeded
 
-FLOW = Flow("tcp", "10.0.0.1", 5060, "10.0.1.1", 49152, 7)
+FLOW = Flow("tls", "10.0.0.1", 5061, "10.0.1.1", 49152, 7, "gw.example")
 octets = st.binary(max_size=12).map(
     lambda raw: raw.replace(b'"', b"").replace(b"\\", b"").decode("utf-8", "surrogateescape")
 )
@@ -54,7 +54,8 @@ def test_a_dialog_comes_back_from_its_line(
     assert (again.call_id, again.local, again.remote) == ends
     assert again.key == ("mine", "theirs")
     assert (again.peer_contact, again.route_set) == (f"sip:{name}@y", route)
-    assert (again.flow.remote_address, again.flow.connection) == ("10.0.1.1", 0)
+    assert (again.flow.remote_address, again.flow.connection) == ("10.0.1.1", GONE)
+    assert again.flow.domain == "gw.example"
     assert number < again.local_number + 1 <= MOST_NUMBER or number >= MOST_NUMBER - 1
 
 

@@ -18,6 +18,7 @@ from tests.sim.loop import simulate
 from tests.sim.net import Packet
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, recorded_cdr, talking
+from tests.sim.test_trunk_profiles import LOGIN, carrier, told
 from tests.sim.world import OUTSIDE, World, world
 
 TWO_WORKERS = parse_config("[media]\nworkers = 2\n")
@@ -309,5 +310,84 @@ def test_what_asks_within_a_call_that_is_gone_is_told_so(tmp_path: Path) -> None
             assert talk.replies[-1] == ("INVITE", 481)
 
             assert here.bugs() == 0
+
+    simulate(main())
+
+
+async def _two_left(here: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Talk, Talk, Talk]:
+    """Leave two calls behind, the second of which must wait for 10 s; return its two sides."""
+    monkeypatch.setattr(recovering, "CALLS_PER_S", 0.1)
+    caller, first, callee, _ = await talking(here)
+    second = caller.call("8002")
+    await second.answered.wait()
+    await here.pass_time(5)
+    here.crash()
+    await here.pass_time(1)
+    await here.restart()
+    await here.pass_time(1)
+    assert first.is_over
+    return first, second, callee.calls[1]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_who_hangs_up_a_call_that_was_left_is_answered_and_ends_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            _, *both = await _two_left(here, monkeypatch)
+            both[side].hang_up()
+            await here.pass_time(1)
+            assert both[side].replies[-1] == ("BYE", 200)
+            assert both[1 - side].is_over
+            cdr = here.cdrs()[1]
+            assert cdr.ended_by == ("caller", "callee")[side]
+            assert (cdr.inferred_end, cdr.q850_cause, cdr.reason) == (False, 16, "")
+            assert cdr.talked_s == pytest.approx(7, abs=0.1)
+            await here.pass_time(10)
+            assert len(here.cdrs()) == 2
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_what_else_is_asked_in_a_call_that_was_left_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            _, second, _ = await _two_left(here, monkeypatch)
+            second.request("UPDATE")
+            await here.pass_time(1)
+            assert second.replies[-1] == ("UPDATE", 481)
+            await here.pass_time(10)
+            assert second.is_over
+            assert here.cdrs()[1].inferred_end
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_carrier_that_wants_the_bye_signed_gets_it_signed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=told(LOGIN)) as here:
+            at = carrier(here, asks=True)
+            caller = await here.desk_phone()
+            talk = caller.call(OUTSIDE)
+            await talk.answered.wait()
+
+            def heed(_: Talk, event: Within) -> bool:
+                if at.is_signed(event.request):
+                    return False
+                challenged = at.challenge("Proxy-Authenticate")
+                at.endpoint.respond(event.transaction, 407, challenged)
+                return True
+
+            (far,) = at.calls
+            far.on_request = heed
+            await crash_and_restart(here)
+            assert [one.method for one in far.requests[1:]] == ["BYE", "BYE"]
+            assert (talk.is_over, far.is_over) == (True, True)
+            await check_all_is_over(here)
 
     simulate(main())

@@ -93,3 +93,52 @@ def test_a_recorded_call_goes_on_in_the_same_file(tmp_path: Path) -> None:
             assert sound[5 * 8000 :, 0].any()
 
     simulate(main())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_call_whose_worker_dies_as_it_is_opened_goes_to_another(
+    tmp_path: Path, workers: int
+) -> None:
+    config = parse_config(f"[media]\nworkers = {workers}\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=config) as here:
+            caller = await here.desk_phone()
+            await here.desk_phone("8002", "workshop-8002")
+            here.workers.mute.add(0)  # it takes the verb, and dies before it answers
+            talk = caller.call("8002")
+            await here.pass_time(0.1)
+            here.workers.mute.clear()
+            here.workers.kill(0)
+            await here.pass_time(0.5)
+            if workers == 1:
+                here.workers.revive(0)
+            await talk.answered.wait()
+            await here.speak(caller, talk.body, 3)
+            talk.hang_up()
+            await here.pass_time(1)
+            (cdr,) = here.cdrs()
+            assert (cdr.sip_status, cdr.a_packets) == (200, 3)
+            if workers == 2:
+                here.workers.revive(0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_call_for_which_no_worker_comes_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller = await here.desk_phone()
+            await here.desk_phone("8002", "workshop-8002")
+            here.workers.mute.add(0)
+            talk = caller.call("8002")
+            await here.pass_time(0.1)
+            here.workers.kill(0)
+            await talk.ended.wait()
+            assert talk.status == 503
+            here.workers.mute.clear()
+            here.workers.revive(0)
+            await check_all_is_over(here)
+
+    simulate(main())
