@@ -259,7 +259,7 @@ class Endpoint:
         return ()
 
     def is_dead(self, flow: Flow) -> bool:
-        """Tell whether the connection of a flow, a WebSocket's, is gone for ever."""
+        """Tell whether the connection of a flow is gone for ever."""
         one = self._owner_of(flow)
         return not (isinstance(one, StreamTransport) and one.is_open(flow))
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from sys import intern
 
+from msgspec.structs import replace
+
 from sipcore.call.desk import Reach
 from sipcore.call.leg import is_behind_nat
 from sipcore.call.wish import Asked, Verdict, Wish, read
@@ -10,7 +12,7 @@ from sipcore.clock import Clock
 from sipcore.endpoint import Endpoint
 from sipcore.errors import BadMessage
 from sipcore.message.address import parse_address
-from sipcore.message.flow import Flow, Hop
+from sipcore.message.flow import GONE, Flow, Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote, split_commas
@@ -232,19 +234,28 @@ class Registrar:
 
     def _way(self, binding: Binding) -> Hop | None:
         """Return how a contact is reached: along its path; on its own stream or flow; back where it
-        came from when it is behind NAT or has no address (RFC 7118 5.2.1); else at its URI."""
+        came from when it is behind NAT or has no address; else at its URI. None where it had a
+        connection that is gone, and nothing else leads there (RFC 5626 5.3)."""
         flow = _flow_of(binding)
         if binding.path:
             first = parse_address(split_commas(binding.path)[0]).uri
             return self._endpoint.hop_at_once(first) or self._endpoint.hop_by(flow)
-        if binding.transport in WEB and self._endpoint.is_dead(flow):
-            return None
-        uri = Uri.parse(binding.contact)
-        if flow.is_reliable or _device(binding) or is_behind_nat(uri, flow):
+        if flow.is_reliable and not self._endpoint.is_dead(flow):
             return self._endpoint.hop_by(flow)
-        if uri.host.lower().endswith(".invalid"):
+        uri = Uri.parse(binding.contact)
+        is_flow = _device(binding) != "" or is_behind_nat(uri, flow) or _is_nowhere(uri)
+        if flow.is_reliable:
+            return None if is_flow or binding.transport in WEB else self._anew(uri)
+        if is_flow:
             return self._endpoint.hop_by(flow)
         return self._endpoint.hop_at_once(uri) or self._endpoint.hop_by(flow)
+
+    def _anew(self, uri: Uri) -> Hop | None:
+        """Return the way to a contact whose connection has gone: one of ours, and no other's."""
+        hop = self._endpoint.hop_at_once(uri)
+        if hop is None or not hop.flow.is_reliable:
+            return hop
+        return Hop(replace(hop.flow, connection=GONE), hop.sent_by)
 
     def _mine(self, owner: Owner) -> tuple[Binding, ...]:
         return self._bindings.get(owner, ())
@@ -261,7 +272,13 @@ def _flow_of(binding: Binding) -> Flow:
         binding.local_port,
         binding.remote_address,
         binding.remote_port,
+        binding.connection,
     )
+
+
+def _is_nowhere(uri: Uri) -> bool:
+    """Tell the name of a client that nobody can connect to (RFC 7118 5.2.1)."""
+    return uri.host.lower().endswith(".invalid")
 
 
 def _device(binding: Binding) -> str:
@@ -317,6 +334,7 @@ def _binding(
         wish.q,
         intern((request.first("User-Agent") or "")[:128]),
         path,
+        flow.connection,
     )
 
 

@@ -13,19 +13,22 @@ from msgspec import Struct
 from msgspec.structs import astuple, fields
 
 from sipcore.log import logger
+from sipcore.message.flow import GONE
 from sipcore.store.database import Database, StoreFault
 
 _log = logger(__name__)
 
 FLUSH_S = 0.2
 RETRY_S = 1.0
+_STORED, _TRANSPORT = 15, 4  # how many columns, and which it is
 BindingKey = tuple[str, str, str, str]  # customer, extension, contact URI, instance
 
 
 class Binding(Struct, frozen=True, gc=False):
     """A contact of an extension, or of a trunk that registers (`extension` is then its user).
 
-    The flow (RFC 5626) is transport, local and remote address. `instance` is the device, then `#`
+    The flow (RFC 5626) is transport, local and remote address, and for a stream its connection,
+    which is not stored: it ends with the process. `instance` is the device, then `#`
     and its reg-id where it registers by flows. `path` is the route to it (RFC 3327), as text.
     `expires_at`: seconds since 1970.
     """
@@ -45,6 +48,7 @@ class Binding(Struct, frozen=True, gc=False):
     q: float = 1.0
     user_agent: str = ""
     path: str = ""
+    connection: int = 0
 
     @property
     def key(self) -> BindingKey:
@@ -52,7 +56,7 @@ class Binding(Struct, frozen=True, gc=False):
 
 
 _TEXT = "CAST(? AS TEXT)"
-_VALUES = ", ".join(_TEXT if one.type is str else "?" for one in fields(Binding))
+_VALUES = ", ".join(_TEXT if one.type is str else "?" for one in fields(Binding)[:_STORED])
 
 Changes = dict[BindingKey, Binding | None]  # None: gone
 
@@ -78,7 +82,7 @@ def save_bindings(database: Database, changes: Changes) -> None:
         )
         connection.executemany(
             f"INSERT OR REPLACE INTO binding VALUES ({_VALUES})",
-            [_written(astuple(binding)) for binding in changes.values() if binding is not None],
+            [_written(astuple(one)[:_STORED]) for one in changes.values() if one is not None],
         )
 
 
@@ -88,7 +92,8 @@ def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
         connection.execute("DELETE FROM binding WHERE expires_at <= ?", (now_wall_s,))
         connection.text_factory = _read
         try:
-            return [Binding(*columns) for columns in connection.execute("SELECT * FROM binding")]
+            rows = connection.execute("SELECT * FROM binding")
+            return [Binding(*(*row, 0 if row[_TRANSPORT] == "udp" else GONE)) for row in rows]
         finally:
             connection.text_factory = str
 

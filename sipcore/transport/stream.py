@@ -93,6 +93,8 @@ class StreamTransport:
         remote = (flow.remote_address, flow.remote_port, flow.domain)
         if connection is None:
             connection = self._by_remote.get(remote)
+            if connection is not None and flow.connection and not connection.is_ours:
+                connection = None  # who came from there since is another, behind the same NAT
         if connection is None or not connection.send(data):
             self._reopen(remote, data, lost)
 
@@ -128,8 +130,9 @@ class StreamTransport:
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a message could go along a flow without a new connection."""
-        remote = (flow.remote_address, flow.remote_port, flow.domain)
-        return flow.connection in self._connections or remote in self._by_remote
+        if flow.connection:
+            return flow.connection in self._connections
+        return (flow.remote_address, flow.remote_port, flow.domain) in self._by_remote
 
     def has_reached(self, address: str, port: int) -> bool:
         """Tell whether a peer took the last connection that we opened to it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import astuple, replace
 
+from sipcore.message.flow import GONE
 from sipcore.store.bindings import Binding, BindingWriter, Changes, save_bindings
 from sipcore.store.database import Database, StoreFault
 from sipcore.store.sqlite import Store
@@ -29,6 +30,7 @@ PHONE = Binding(
     q=0.5,
     user_agent="Yealink 话机",
     path="<sip:edge.example;lr>",
+    connection=GONE,  # as it is once it was stored
 )
 
 
@@ -186,7 +188,7 @@ def test_bindings_of_the_first_schema_are_read(tmp_path: Path) -> None:
     schema = resources.files("sipcore.store").joinpath("schema", "0001_provisioning.sql")
     old = sqlite3.connect(tmp_path / "sipcore.db")
     old.executescript(schema.read_text("utf-8"))
-    old.execute(f"INSERT INTO binding VALUES ({', '.join('?' * 15)})", astuple(PHONE))
+    old.execute(f"INSERT INTO binding VALUES ({', '.join('?' * 15)})", astuple(PHONE)[:15])
     old.execute("PRAGMA user_version = 1")
     old.commit()
     old.close()

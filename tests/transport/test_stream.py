@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -350,6 +351,42 @@ def test_a_connection_costs_its_source_something(run: Run) -> None:
             assert len(here.transport) == 1
             for _, writer in clients:
                 writer.close()
+
+    run(main())
+
+
+async def _from_port(peer: Peer, port: int) -> tuple[socket.socket, Flow]:
+    """Connect from a port of ours, and say something; return the flow that it is at the peer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends by RST
+    sock.bind(("127.0.0.1", port))
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", peer.transport.port))
+    await loop.sock_sendall(sock, ONE)
+    return sock, (await peer.heard.get())[1]
+
+
+def test_what_is_for_a_connection_that_has_gone_never_goes_to_another_from_the_same_port(
+    run: Run,
+) -> None:
+    """A NAT gives the port of one phone to the next (RFC 5626 4.2: a flow is one connection)."""
+
+    async def main() -> None:
+        async with peers(1) as (here,):
+            first, gone = await _from_port(here, 0)
+            first.close()
+            await here.become(0)
+            second, flow = await _from_port(here, gone.remote_port)
+            assert (flow.remote_address, flow.remote_port) == ("127.0.0.1", gone.remote_port)
+            assert (here.transport.is_open(gone), here.transport.is_open(flow)) == (False, True)
+            lost = asyncio.Event()
+            here.transport.send(TWO, gone, lost.set)
+            await lost.wait()
+            here.transport.send(ONE, flow)
+            assert await asyncio.get_running_loop().sock_recv(second, 1000) == ONE
+            second.close()
 
     run(main())
 
