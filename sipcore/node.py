@@ -185,11 +185,13 @@ class Node:
         return Guard(self._is_known, rates)
 
     def _is_known(self, address: str) -> bool:
-        """Tell phones that are registered, peers, and carriers that have registered us."""
+        """Tell phones that are registered, peers, carriers that have registered us, and peers that
+        we call."""
         return (
             self.registrar.is_source(address)
             or self.book.is_listed(address)
             or self.trunks.registrations.is_at(address)
+            or self.trunks.is_reached(address)
         )
 
     def _make_gate(self) -> Gate:

@@ -85,6 +85,7 @@ async def _by_uri(call: Inviter, peer: Peer, target: CarrierTarget | TrunkTarget
     hops = await endpoint.hops_to(Uri.parse(route[0]) if route else uri)
     if not hops:
         return []
+    call.desk.trunks.expect(hops)
     for hop in hops:
         endpoint.detours.set(hop, peer.over_mtu)
     others = tuple(hops[1:MOST_PLACES])

@@ -5,11 +5,12 @@ in the Book.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sipcore.call.probing import Probing
 from sipcore.call.registrations import Needs, Registrations
 from sipcore.log import logger
+from sipcore.message.flow import Hop
 from sipcore.message.signer import Signer
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.policy.standing import (
@@ -22,6 +23,10 @@ from sipcore.policy.standing import (
     Result,
     Standing,
 )
+from sipcore.transport.guard import source_of
+
+REACHED_S = 7200.0  # after the last call that went there
+MOST_REACHED = 10_000
 
 _log = logger(__name__)
 
@@ -35,6 +40,7 @@ class Trunks:
         self._probing: dict[str, Probing] = {}  # by "carrier:id" or "trunk:id"
         self._standings: dict[str, Standing] = {}  # by carrier
         self._doubtful: set[str] = set()  # carriers that may not be GOOD: few, mostly none
+        self._reached: dict[str, float] = {}  # addresses that calls went to, until when they count
         self.registrations = Registrations(needs, self._doubtful.add)
 
     def follow(self, book: Book) -> None:
@@ -105,6 +111,23 @@ class Trunks:
             self._doubtful.add(carrier)
             self._needs.metrics.carrier_demotions.inc()
             _log.warning("carrier=%s is demoted: %s", carrier, standing.reason)
+
+    def expect(self, hops: Sequence[Hop]) -> None:
+        """Take note that a call goes to a peer: from there it is answered, listed or not."""
+        until = self._loop.time() + REACHED_S
+        for hop in hops:
+            self._reached.pop(hop.flow.remote_address, None)  # the oldest come first
+            self._reached[hop.flow.remote_address] = until
+        while len(self._reached) > MOST_REACHED:
+            del self._reached[next(iter(self._reached))]
+
+    def is_reached(self, address: str) -> bool:
+        """Tell whether a call of late went to a peer at an address, or within a /64."""
+        if address.endswith("/64"):
+            v6 = [one for one in self._reached if ":" in one]
+            return any(source_of(one) == address and self.is_reached(one) for one in v6)
+        until = self._reached.get(address)
+        return until is not None and until > self._loop.time()
 
     def signer(self, peer: Peer) -> Signer | None:
         """Return who signs our requests to a peer that asks for credentials; None: nobody."""

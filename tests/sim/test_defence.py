@@ -15,7 +15,7 @@ from sipcore.transport.guard import MOST_NAMES, MOST_SCANS
 from sipcore.views import Views
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone
-from tests.sim.world import NODE, World, world
+from tests.sim.world import NODE, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 
 METHODS = ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER")
@@ -365,6 +365,30 @@ def test_one_source_cannot_use_up_the_rate_of_calls(tmp_path: Path) -> None:
             emergency = greedy.call("110")
             await emergency.answered.wait()
             emergency.hang_up()
+
+    simulate(main())
+
+
+def test_a_carrier_that_is_called_and_not_listed_has_no_strangers_bucket(tmp_path: Path) -> None:
+    """It names no address in accept_from, and we do not register with it."""
+    unlisted = replaced(DEMO, ('accept_from = ["127.0.0.10/32"]', "accept_from = []"))
+    few = parse_config("[guard]\nmessages_per_s = 1\n")
+
+    async def main() -> None:
+        async with world(tmp_path, provisioning=unlisted, config=few) as here:
+            carrier = here.carrier()
+            caller = await here.desk_phone()
+            talk = caller.call(OUTSIDE)
+            await talk.answered.wait()
+            for _ in range(100):
+                carrier.calls[0].request("INFO")
+            await here.pass_time(1)
+            assert len(carrier.calls[0].replies) == 100
+            assert here.node.guard.dropped["rate"] == 0
+            stranger = carrier.call("8001")  # it is known to the guard, and has no rights
+            await stranger.ended.wait()
+            assert stranger.status == 401
+            talk.hang_up()
 
     simulate(main())
 
