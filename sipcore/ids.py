@@ -32,7 +32,6 @@ class Ids:
 
     def record(self, wall_s: float) -> str:
         """Return an id that sorts by time: UUID version 7 (RFC 9562 5.7), as 32 hex digits."""
-        variant = "89ab"[int(self.token(1), 16) & 3]
-        return (
-            f"{int(wall_s * 1000) & 0xFFFFFFFFFFFF:012x}7{self.token(3)}{variant}{self.token(15)}"
-        )
+        drawn = self.token(19)
+        variant = "89ab"[int(drawn[0], 16) & 3]
+        return f"{int(wall_s * 1000) & 0xFFFFFFFFFFFF:012x}7{drawn[1:4]}{variant}{drawn[4:]}"

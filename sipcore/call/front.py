@@ -102,31 +102,36 @@ class Front:
 
     def _inspect(self, request: Request, flow: Flow) -> tuple[int, Headers | None] | None:
         """Return status and headers of a refusal that needs no knowledge of who asks."""
-        method = request.method
-        if method not in METHODS:
-            return 501, {"Allow": [self._allowed(flow)]}
-        if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
-            return 481, None  # they live in a dialog, and this one is in none
+        method, headers = request.method, request.headers
         if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"):
-            return 405, {"Allow": [self._allowed(flow)]}
+            return self._unwanted(method, flow)
         scheme = Uri.parse(request.uri).scheme
         if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
             return 416, None
         if method == "INVITE" and request.number("Max-Forwards", 255) == 0:
             return 483, None
         # Proxy-Require is for proxies, and none is here
-        known = UNDERSTOOD.get(method, frozenset())
-        if not self._desk.settings.is_reliable:
-            known = known - {RELIABLE}
-        if "Require" in request.headers:
-            wanted = [tag for tag in request.tokens("Require") if tag not in known]
-            if wanted:
-                return 420, {"Unsupported": [", ".join(wanted)]}
-        if "Session-Expires" in request.headers and method == "INVITE":
+        if "Require" in headers and (wanted := self._unknown_tags(request)):
+            return 420, {"Unsupported": [", ".join(wanted)]}
+        if "Session-Expires" in headers and method == "INVITE":
             rules = self._desk.settings.refresh
             if is_too_short(request, rules):
                 return 422, {"Min-SE": [str(rules.least_s)]}
         return _inspect_invite(request) if method == "INVITE" else None
+
+    def _unwanted(self, method: str, flow: Flow) -> tuple[int, Headers | None]:
+        """Return the refusal of a method that nothing outside a dialog is asked by."""
+        if method not in METHODS:
+            return 501, {"Allow": [self._allowed(flow)]}
+        if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
+            return 481, None  # they live in a dialog, and this one is in none
+        return 405, {"Allow": [self._allowed(flow)]}
+
+    def _unknown_tags(self, request: Request) -> list[str]:
+        known = UNDERSTOOD.get(request.method, frozenset())
+        if not self._desk.settings.is_reliable:
+            known = known - {RELIABLE}
+        return [tag for tag in request.tokens("Require") if tag not in known]
 
     def _options(self, request: Request, flow: Flow) -> None:
         desk = self._desk

@@ -5,6 +5,7 @@ never after a 18x. A peer with several places is tried at each of them before th
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -48,6 +49,7 @@ from sipcore.policy.standing import Result
 if TYPE_CHECKING:
     from sipcore.call.onward import Onward
 
+_IS_HEARD = attrgetter("is_heard")
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
 
 
@@ -124,6 +126,11 @@ class Group:
         return all(leg.is_over for leg in self.legs) and all(
             one.is_over for one in self.deflections
         )
+
+    @property
+    def is_heard(self) -> bool:
+        """True when something has come back from one of them."""
+        return any(map(_IS_HEARD, self.legs))
 
     @property
     def has_other_places(self) -> bool:
@@ -267,12 +274,12 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
     is_hurried = group.is_carrier or group.has_other_places
     heard_until = now + settings.carrier_silence_s if is_hurried else ring_until
     while True:
-        is_heard = any(leg.is_heard for leg in group.legs)
+        is_heard = group.is_heard
         if group.deflections:  # where it was sent to has its own time
             ring_until = max(ring_until, now + settings.outside_ring_s)
         item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
         if item is None:
-            if not is_heard and any(leg.is_heard for leg in group.legs):
+            if not is_heard and group.is_heard:
                 continue  # a 100 came meanwhile: it may ring on
             now = desk.loop.time()
             if not is_heard and now < ring_until:

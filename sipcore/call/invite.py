@@ -112,12 +112,12 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     host = hop.sent_by.rpartition(":")[0]
     shown = Uri(user=way.caller, host=host) if way.caller else ANONYMOUS
     called = Uri.parse(way.uri)
-    to = Address(Uri(called.scheme, called.user, host=called.host, port=called.port))
+    line = f"{name}<{shown}>"
     headers: Headers = {
         "Via": [],
         "Max-Forwards": [str(call.max_forwards - 1)],
-        "From": [f"{name}<{shown}>;tag={ids.token()}"],
-        "To": [to.to_text()],
+        "From": [f"{line};tag={ids.token()}"],
+        "To": [_to(way.uri, called)],
         "Call-ID": [ids.token(32)],
         "CSeq": ["1 INVITE"],
         "Contact": [hop.contact(scheme=called.scheme)],
@@ -127,7 +127,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     if way.route:
         headers["Route"] = list(way.route)
     if way.caller:
-        headers["P-Asserted-Identity"] = [f"{name}<{shown}>"]
+        headers["P-Asserted-Identity"] = [line]
     offer = call.desk.media.facing(offer, hop.flow.remote_address)
     if call.diverted is not None and way.peer is not None:
         headers |= _forwarded(way.peer, call.diverted, shown, called)
@@ -137,6 +137,13 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     if way.peer is not None and not is_plain(way.peer):
         dress(request, way.peer, hop, (way.caller, permit.caller_name))
     return request
+
+
+def _to(text: str, uri: Uri) -> str:
+    """Name whom a call is for: a To has nothing that tells the way (RFC 3261 19.1.1)."""
+    if uri.params or uri.headers or uri.password:
+        return Address(Uri(uri.scheme, uri.user, host=uri.host, port=uri.port)).to_text()
+    return f"<{text}>"
 
 
 def _forwarded(peer: Peer, reason: str, by: Uri, to: Uri) -> Headers:

@@ -119,6 +119,8 @@ class Talk:
     async def _heed(self, item: Item) -> Ending | None:
         """Act on one item of the inbox."""
         match item:
+            case (Leg() as leg, event):
+                return await self._heed_leg(leg, event)
             case Ending():
                 return item
             case Silent():
@@ -127,8 +129,6 @@ class Talk:
                 self._keys().tell(item, self._call.desk.loop.time())
             case Lost():
                 return Ending("node", 200, 41, "media worker lost")
-            case (Leg() as leg, event):
-                return await self._heed_leg(leg, event)
             case Deed(act):
                 return await act()
         return None

@@ -68,8 +68,8 @@ class Agreement:
     def offer(self, side: Side, sdp: bytes, parsed: Sdp, said: Said) -> bytes:
         """Take an offer; return it for the other side. It counts when that one answers."""
         to = other_than(side)
-        stated = next((one.address for one in said.streams if one.address), said.source)
-        self.author(side).choose(stated)
+        if (author := self.author(side)).is_dual:
+            author.choose(next((one.address for one in said.streams if one.address), said.source))
         self._open = _Open(side, said, sdp, to, self._told.get(to))
         self._offered = parsed
         self._note_conditions(side, sdp, parsed)

@@ -232,10 +232,8 @@ _answers = msgspec.msgpack.Decoder(Reply | Event)
 
 def write_frame(buffer: bytearray, message: Verb | Reply | Event) -> None:
     """Append one message to `buffer`."""
-    start = len(buffer)
-    buffer += b"\0\0\0\0"
-    _encoder.encode_into(message, buffer, start + 4)
-    buffer[start : start + 4] = (len(buffer) - start - 4).to_bytes(4, "big")
+    frame = _encoder.encode(message)
+    buffer += len(frame).to_bytes(4, "big") + frame
 
 
 def read_verbs(buffer: bytearray) -> Iterator[Verb]:

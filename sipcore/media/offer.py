@@ -256,11 +256,16 @@ class Author:
 
     def __init__(self, session_id: str, address: str, address6: str = "") -> None:
         self._session_id = session_id
-        self._homes = {":" in one: one for one in (address6, address) if one}
+        self._homes = {":" in one: one for one in (address6, address)} if address6 else {}
         self._address = address
         self._version = 0
         self._text = b""
         self._size = 0  # of the part of it that the other side says
+
+    @property
+    def is_dual(self) -> bool:
+        """True with an address of ours of each family."""
+        return bool(self._homes)
 
     def choose(self, peer: str) -> None:
         """Show our address of a peer's family from now on."""
@@ -277,7 +282,7 @@ class Author:
     def facing(self, sdp: bytes, peer: str) -> bytes:
         """Return an SDP of ours with our address of a peer's family."""
         is_v6 = ":" in peer
-        if len(self._homes) < 2:
+        if not self._homes:
             return sdp
         return show(sdp, self._homes[not is_v6], self._homes[is_v6])
 

@@ -238,13 +238,13 @@ class Placement:
     async def _open(self, worker: Worker, new: list[tuple[Side, int]], ports: list[int]) -> bool:
         first = len(self._ports)
         self._ports += ports
-        self._streams |= {key: first + index for index, key in enumerate(new)}
-        streams = tuple(
-            Stream(side, media, port) for (side, media), port in zip(new, ports, strict=True)
-        )
+        streams: list[Stream] = []
+        for key, port in zip(new, ports, strict=True):
+            self._streams[key] = first + len(streams)
+            streams.append(Stream(*key, port))
         descriptions = () if first else self._descriptions()
         reply = await worker.ask(
-            lambda number: control.Open(number, self._call, streams, descriptions)
+            lambda number: control.Open(number, self._call, tuple(streams), descriptions)
         )
         if not isinstance(reply, control.Opened) or reply.fault:
             fault = reply.fault if isinstance(reply, control.Opened) else "wrong reply"
@@ -258,10 +258,13 @@ class Placement:
 
     def _descriptions(self) -> tuple[control.Description, ...]:
         """Describe every stream whose side has spoken."""
+        said = self._agreement.said
         described = tuple(
-            describe(number, media, said, self._agreement.said.get(other_than(side)))
-            for (side, media), number in self._streams.items()
-            if (said := self._agreement.said.get(side)) is not None
+            [
+                describe(number, media, said[side], said.get(other_than(side)))
+                for (side, media), number in self._streams.items()
+                if side in said
+            ]
         )
         uneven = self._agreement.uneven()
         if uneven is None:

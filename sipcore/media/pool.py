@@ -197,7 +197,7 @@ class MediaPool:
         there = [worker for worker in self._workers if worker.is_up]
         if not there:
             raise MediaError("no media worker is there")
-        return min(there, key=lambda worker: len(worker.calls))
+        return there[0] if len(there) == 1 else min(there, key=lambda one: len(one.calls))
 
     def take_ports(self, how_many: int) -> list[int]:
         """Take RTP ports. Raises MediaError, and keeps none, when there are too few."""

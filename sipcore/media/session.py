@@ -57,9 +57,9 @@ class MediaSession(Placement):
         """
         parsed = parse_sdp(sdp)
         said = read(parsed, source)
-        if not any(one.is_relayed for one in said.streams) and any(m.port for m in parsed.media):
-            raise MediaError("nothing in this SDP can be relayed")
         wanted = [index for index, one in enumerate(said.streams) if one.is_relayed]
+        if not wanted and any(media.port for media in parsed.media):
+            raise MediaError("nothing in this SDP can be relayed")
         if not self._streams:
             self._agreement.said[side] = said
         await self._ensure(wanted)

@@ -5,8 +5,8 @@ sign_in.py and front.py say what a source has done, and whether that proves its 
 it came by a connection, or under a nonce that was sent there). Only what does is banned for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from ipaddress import IPv6Address, ip_address
 
 from msgspec import Struct
@@ -67,6 +67,12 @@ class Source:
         self.over = self.guesses = self.scans = 0
         self.doubts = 0.0
         self.names: set[int] | None = None
+
+    def __enter__(self) -> None:
+        self.calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.calls -= 1
 
     def forget_old(self, now: float) -> None:
         """Begin a new window where the last is over."""
@@ -178,15 +184,9 @@ class Guard:
             source.registers = TokenBucket(rate, max(1.0, rate * BURST_S))
         return source.registers.take(now)
 
-    @contextmanager
-    def call_of(self, address: str, now: float) -> Iterator[None]:
+    def call_of(self, address: str, now: float) -> AbstractContextManager[None]:
         """Count a call of a source while the block lasts."""
-        source = self._source(address, now)
-        source.calls += 1
-        try:
-            yield
-        finally:
-            source.calls -= 1
+        return self._source(address, now)
 
     def unban(self, text: str, now: float) -> bool:
         """Lift the ban of an address or a /64 as `show bans` writes it.

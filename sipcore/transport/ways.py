@@ -10,7 +10,7 @@ from sipcore.message.uri import Uri
 from sipcore.transport.base import Transport
 from sipcore.transport.networks import WILDCARDS, Insiders, host_of, nearest, source_address
 from sipcore.transport.order import Place
-from sipcore.transport.resolve import Resolver
+from sipcore.transport.resolve import Resolver, is_address
 
 MOST_KEPT = 10_000
 
@@ -61,6 +61,9 @@ class Ways:
 
     async def hops_to(self, uri: Uri) -> list[Hop]:
         """Return the ways to a URI in the order to try them; none where its name leads nowhere."""
+        if not uri.params and is_address(uri.address):  # no name, no choice
+            hop = self.hop_at_once(uri)
+            return [] if hop is None else [hop]
         hops = [self.hop_at(place) for place in await self.resolver.places(uri)]
         return [one for one in hops if one is not None]
 
