@@ -141,6 +141,10 @@ class Endpoint:
         """Tell whether a server transaction lives (RFC 3261 17.2.3): branch, sent-by, method."""
         return self._stack.has_server(key)
 
+    def is_reply(self, data: bytes) -> bool:
+        """Tell whether a response names a branch of ours, which nobody else could guess."""
+        return self._stack.mark in data
+
     def send_as_it_is(self, data: bytes, flow: Flow, method: str) -> None:
         """Send a whole message that the stack knows nothing of. `method` is that of its CSeq."""
         self._send(Send(data, flow, method))

@@ -98,10 +98,11 @@ class SignIn:
         if flow.is_reliable:
             return True
         credentials = self._credentials(request)
-        now = self._clock.wall_s()
-        return credentials is not None and self._nonces.is_ours(
-            credentials.nonce, flow.remote_address, now
-        )
+        return credentials is not None and self.sent_nonce(credentials.nonce, flow.remote_address)
+
+    def sent_nonce(self, nonce: str, address: str) -> bool:
+        """Tell whether a nonce was sent to an address of late."""
+        return self._nonces.is_ours(nonce, address, self._clock.wall_s())
 
     def _ask(self, book: Book, request: Request, flow: Flow, domain: str) -> Unproven:
         """Challenge one who showed nothing. The order of algorithms is that of whom he names."""

@@ -64,6 +64,7 @@ class Stack:
         self._token = token
         self._most_merged = most
         self._mark = f"{matching.COOKIE}{token(8)}"
+        self.mark = self._mark.encode()  # every branch of ours has it
         self._clients: dict[tuple[str, ...], Transaction] = {}
         self._servers: dict[tuple[str, ...], Transaction] = {}
         self._merged: dict[tuple[str, ...], Transaction] = {}

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.admission import Admission
+from sipcore.call.gate import EMERGENCIES_PER_S
 from sipcore.config import parse_config
 from sipcore.message.flow import Flow
+from tests.message.test_glance import INVITE
 from tests.sim.busy import SlowProcessor
 from tests.sim.loop import simulate
 from tests.sim.net import Place
@@ -235,6 +237,87 @@ def test_a_refusal_is_repeated_the_same_and_its_ack_is_not_read(tmp_path: Path) 
             assert [one == heard[0] for one in heard] == [True] * 3
             assert any(packet.data.startswith(b"ACK") for packet in here.net.sent)
             assert here.node.stack.absorbed["stray ACK"] == 0
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "is_read"),
+    [
+        (b"ACK sip:x SIP/2.0\r\n\r\n", False),
+        (b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKguessed\r\n\r\n", False),
+        (b"BYE sip:x SIP/2.0\r\nTo: <sip:x>;tag=guessed\r\n\r\n", False),
+        (b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP\r\n 1.1.1.1;branch=z9hG4bK1\r\n\r\n", False),
+        (INVITE, False),
+        (INVITE.replace(b"sip:8002@", b"sip:110@"), True),
+        (INVITE.replace(b"Contact:", b'Authorization: Digest nonce="00ff"\r\nContact:'), False),
+    ],
+)
+def test_what_strangers_send_has_a_share_whatever_it_looks_like(
+    tmp_path: Path, data: bytes, is_read: bool
+) -> None:
+    """Else a flood of what a glance does not understand would pass a node that is busy."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = await here.desk_phone()
+            gate = here.node.gate
+            gate.admission = _Shut()
+            strangers = [(data, Flow("udp", *NODE, "203.0.113.9", 5060))]
+            assert bool(gate.sift(strangers)) == is_read
+            known = [(data, Flow("udp", *NODE, phone.place[0], 5060))]
+            is_new = b"branch=z9hG4bK1;rport" in data
+            assert bool(gate.sift(known)) == (is_read or not is_new)
+            by_tcp = [(data, Flow("tcp", *NODE, "203.0.113.9", 5060, 7))]
+            assert bool(gate.sift(by_tcp)) == (is_read or not is_new)
+
+    simulate(main())
+
+
+def test_a_busy_node_hears_replies_from_anywhere(tmp_path: Path) -> None:
+    """A phone's Contact may be elsewhere than where it has registered from."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = await here.desk_phone("8002", "workshop-8002")
+            caller = await here.desk_phone()
+            elsewhere = here.phone("8002", place=("10.0.3.3", 5060))
+            contact = f"<sip:8002@{elsewhere.place[0]}>"
+            assert (await phone.register(contact=contact)).status == 200
+            assert (await phone.register(expires_s=0)).status == 200
+            here.net.drops = lambda source, to, data: _close(here, data)
+            talk = caller.call("8002")
+            await talk.answered.wait()
+            assert not here.node.gate.admission.is_calm
+            talk.hang_up()
+
+    def _close(here: World, data: bytes) -> bool:
+        """Shut the gate once the call is on its way."""
+        if data.startswith(b"INVITE") and b"sip:8002@10.0.3.3" in data.partition(b"\r\n")[0]:
+            here.node.gate.admission = _Shut()
+        return False
+
+    simulate(main())
+
+
+def test_strangers_in_masses_who_call_emergency_numbers_do_not_hold_up_the_node(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, config=OPEN) as here:
+            phone = await here.desk_phone()
+            gate = here.node.gate
+            gate.admission = _Shut()
+            data = INVITE.replace(b"sip:8002@", b"sip:110@")
+            read = 0
+            for number in range(1000):
+                flow = Flow("udp", *NODE, f"198.18.{number >> 8}.{number & 255}", 5060)
+                read += len(gate.sift([(data, flow)]))
+            assert read == EMERGENCIES_PER_S
+            here.carrier()
+            emergency = phone.call("110")
+            await emergency.answered.wait()
+            emergency.hang_up()
 
     simulate(main())
 
