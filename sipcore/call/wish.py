@@ -15,6 +15,7 @@ LEAST_EXPIRES_S = 60
 MOST_EXPIRES_S = 7200
 MOST_PATH = 8
 MOST_PATH_CHARS = 1024
+MOST_CHARS = 1024  # of a contact, a device's name, a Call-ID: they are kept
 _NONE: frozenset[str] = frozenset()
 _NO_PATH: list[str] = []
 EXTENSIONS = frozenset({"path", "outbound", "gin"})  # what a REGISTER may require
@@ -67,6 +68,8 @@ def read(request: Request, *, is_path_strict: bool = False) -> Asked | Verdict:
         path = _path(request)
     if path and is_path_strict and "path" not in supported:
         return Verdict(420, {"Unsupported": ["path"]}, "refused")
+    if len(request.call_id) > MOST_CHARS:
+        raise BadMessage("Call-ID is too long")
     contact = request.contact
     contacts = request.addresses("Contact") if contact is None else [contact]
     wishes = [_wish(one, request, supported) for one in contacts]
@@ -116,13 +119,16 @@ def _wish(contact: Address, request: Request, supported: frozenset[str]) -> Wish
         header = request.number("Expires", (1 << 32) - 1)
         expires_s = DEFAULT_EXPIRES_S if header is None else header
     expires_s = min(expires_s, MOST_EXPIRES_S)
+    text = str(uri)
+    if len(text) + len(params.get("+sip.instance") or "") > MOST_CHARS:
+        raise BadMessage("Contact is too long")
     if not params:
-        return Wish(uri, str(uri), expires_s)
+        return Wish(uri, text, expires_s)
     instance, reg_id = params.get("+sip.instance") or "", params.get("reg-id") or ""
     is_outbound = bool(instance) and "outbound" in supported and _is_flow(reg_id)
     if instance:
         instance = f"{instance}#{reg_id if is_outbound else ''}"
-    return Wish(uri, str(uri), expires_s, instance, _q(params.get("q")), is_outbound)
+    return Wish(uri, text, expires_s, instance, _q(params.get("q")), is_outbound)
 
 
 def _is_flow(reg_id: str) -> bool:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 MAX_FORWARDS = 70
 
 
+MOST_REQUESTS = 200  # of a peer within a dialog, in FILLED_S: ten keys a second are 100
+FILLED_S = 10.0
+
+
 class Dialog:
     """One side's view. Made by a response that has a To tag: early by 1xx, confirmed by 2xx.
 
@@ -22,8 +26,9 @@ class Dialog:
     """
 
     __slots__ = (
-        "ack", "call_id", "flow", "heard_rseq", "is_confirmed", "local", "local_number",
-        "local_tag", "peer_contact", "remote", "remote_number", "remote_tag", "route_set", "user",
+        "ack", "call_id", "filled_at", "flow", "heard_rseq", "is_confirmed", "left", "local",
+        "local_number", "local_tag", "peer_contact", "remote", "remote_number", "remote_tag",
+        "route_set", "user",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +46,8 @@ class Dialog:
         self.is_confirmed = False
         self.ack: tuple[int, bytes, Flow] | None = None  # CSeq number, ACK kept for repeated 2xx
         self.user: User | None = None
+        self.left = MOST_REQUESTS
+        self.filled_at = 0.0
         self.heard_rseq: int | None = None  # of the last reliable 18x (RFC 3262 4)
 
     @classmethod
@@ -94,6 +101,13 @@ class Dialog:
         contact = message.contact
         if contact is not None:
             self.peer_contact = str(contact.uri)
+
+    def takes(self, now: float) -> bool:
+        """Take one of the requests that the peer may send in a while: each is kept for 32 s."""
+        if self.left <= 0 and now - self.filled_at >= FILLED_S:
+            self.left, self.filled_at = MOST_REQUESTS, now
+        self.left -= 1
+        return self.left >= 0
 
     def accepts(self, number: int) -> bool:
         """Take a request's CSeq number if it is above the last one (12.2.2)."""

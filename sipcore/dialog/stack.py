@@ -129,6 +129,9 @@ class Stack:
         if dialog is None:
             self.reply_statelessly(request, flow, 481)
             return
+        if not dialog.takes(now) and request.method != "BYE":
+            self.reply_statelessly(request, flow, 503)
+            return
         transaction = self._open_server(request, flow, dialog.local_tag, now)
         transaction.user = dialog.user
         if not dialog.accepts(request.cseq.number):  # 12.2.2

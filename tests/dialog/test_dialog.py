@@ -2,7 +2,7 @@
 
 import pytest
 
-from sipcore.dialog.dialog import Dialog
+from sipcore.dialog.dialog import FILLED_S, MOST_REQUESTS, Dialog
 from sipcore.dialog.events import Reply, Within
 from sipcore.dialog.negotiation import (
     ASKED,
@@ -188,6 +188,25 @@ def test_a_request_with_a_cseq_that_is_not_higher_is_answered_500(number: int) -
     assert not isinstance(lab.told[-1], Within)
     lab.hear("INFO", to, "CSeq: 7 INFO", branch="z9hG4bKc")
     assert isinstance(lab.told[-1], Within)
+
+
+def test_a_peer_has_a_rate_of_requests_within_a_dialog_and_may_always_hang_up() -> None:
+    lab = Lab()
+    dialog = lab.was_called()
+    to = f"To: <sip:us@x>;tag={dialog.local_tag}"
+
+    def ask(method: str, number: int) -> None:
+        lab.hear(method, to, f"CSeq: {number} {method}", branch=f"z9hG4bKn{number}")
+
+    for number in range(10, 10 + 3 * MOST_REQUESTS):
+        ask("INFO", number)
+    assert lab.stack.count() <= MOST_REQUESTS + 1, "and the INVITE's"
+    assert lab.labels().count("503") == 2 * MOST_REQUESTS
+    ask("BYE", 9000)
+    assert lab.within().request.method == "BYE"
+    lab.advance(FILLED_S)
+    ask("INFO", 9001)
+    assert lab.within().request.method == "INFO"
 
 
 def test_the_peers_first_request_in_a_call_of_ours_may_be_number_0() -> None:  # 12.1.2

@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from sipcore.config import parse_config
 from sipcore.message.message import Headers, Response
 from tests.sim.loop import simulate
@@ -82,6 +84,25 @@ def test_a_path_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
             phone = here.phone("8001", "front-desk-8001")
             for path in ("<tel:+8621>", ", ".join([EDGE_PATH] * 9), f"<sip:{'a' * 1024}>", "<"):
                 assert (await _register(phone, "<sip:8001@10.0.9.1>", Path=path)).status == 400
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Contact": [f"<sip:{'x' * 1030}@10.0.1.1>"]},
+        {"Contact": [f'<sip:x@10.0.1.1>;+sip.instance="<{"x" * 1030}>"']},
+        {"Call-ID": ["x" * 1030]},
+    ],
+)
+def test_what_a_registration_would_keep_is_not_long(tmp_path: Path, headers: Headers) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            request = phone.new_request("REGISTER", "sip:acme.example", headers)
+            assert (await phone.ask(request)).status == 400
+            assert here.node.registrar.all() == []
 
     simulate(main())
 
