@@ -25,6 +25,7 @@ FLOOD = 25  # a stranger's messages beyond its rate, in windows of a second's ra
 MOST_DOUBTS = 30.0  # what a source did under an address that anybody may have written
 SLOW_PER_S = 10  # messages of a source in doubt: enough for a phone to register and call
 SLOW_S = 60.0
+LONGEST_WAIT_S = 0.1  # until an empty bucket is looked at again: who it is may have changed
 PROVEN_S = 7200.0  # who signed in rightly is known for so long: a registration's longest life
 
 Batch = Sequence[tuple[bytes, Flow]]
@@ -43,18 +44,20 @@ class Rates(Struct, frozen=True):
 class Source:
     """What is remembered of a source. `left`: messages until its bucket is filled again.
 
-    `names`, `guesses`, `scans`, `over`: what it certainly did itself; `doubts`: what somebody did.
+    `names`, `guesses`, `scans`, `over`: what it certainly did itself; `doubts`, `forged`: what
+    somebody did in its name.
     """
 
     __slots__ = (
-        "calls", "doubts", "filled_at", "guesses", "invites", "key", "left", "names", "over",
-        "proven_until", "registers", "scans", "slow_until", "window_at",
+        "calls", "doubts", "filled_at", "forged", "guesses", "invites", "key", "left", "names",
+        "over", "proven_until", "registers", "scans", "slow_until", "waits_until", "window_at",
     )  # fmt: skip
 
     def __init__(self, key: str, left: int, now: float) -> None:
         self.key = key
         self.left = left
         self.filled_at = now
+        self.waits_until = 0.0  # before that nothing has gathered in an empty bucket
         self.proven_until = 0.0
         self.slow_until = 0.0
         self.calls = 0
@@ -64,7 +67,7 @@ class Source:
 
     def _begin(self, now: float) -> None:
         self.window_at = now
-        self.over = self.guesses = self.scans = 0
+        self.over = self.forged = self.guesses = self.scans = 0
         self.doubts = 0.0
         self.names: set[int] | None = None
 
@@ -95,6 +98,7 @@ class Guard:
         self._is_known = is_known
         self._rates = rates
         self._most = most
+        self._flood = FLOOD * rates.messages_per_s
         self._young: dict[str, Source] = {}
         self._old: dict[str, Source] = {}
         self.bans = Bans()
@@ -111,7 +115,7 @@ class Guard:
             source = young.get(item[1].remote_address)
             if source is not None and source.left > 0:
                 source.left -= 1
-            elif not self._admits(item[1].remote_address, now, is_real=item[1].connection != 0):
+            elif not self._admits(item[1].remote_address, now, item[1].connection != 0):
                 continue
             kept.append(item)
         return kept
@@ -122,7 +126,7 @@ class Guard:
         if source is not None and source.left > 0:
             source.left -= cost  # below 0: no harm, the next one waits
             return True
-        return self._admits(address, now, is_real=is_real)
+        return self._admits(address, now, is_real)
 
     def is_banned(self, address: str, now: float) -> bool:
         """Tell whether a source is not heard now."""
@@ -203,24 +207,36 @@ class Guard:
         """Ask anew who is known: the book has changed. Bans stay."""
         for source in (*self._young.values(), *self._old.values()):
             source.left = 0  # the next message asks
+            source.waits_until = 0.0
 
-    def _admits(self, address: str, now: float, *, is_real: bool) -> bool:
+    def _admits(self, address: str, now: float, is_real: bool) -> bool:
         """Judge a message whose source is new here, or has used up what it was given."""
-        source = self._source(address, now)
-        if source.left <= 0:
-            if self.bans.until(source.key) > now:
-                self.dropped["banned"] += 1
-                return False
-            self._fill(address, source, now)
-        if source.left <= 0:
-            self.dropped["rate"] += 1
-            self._count_flood(address, source, now, is_real=is_real)
-            return False
-        source.left -= 1
-        return True
+        source = self._young.get(address)
+        if source is None or now >= source.waits_until:
+            source = self._source(address, now)
+            if source.left <= 0:
+                if self.bans.until(source.key) > now:
+                    self.dropped["banned"] += 1
+                    return False
+                self._fill(address, source, now)
+            if source.left > 0:
+                source.left -= 1
+                return True
+        self.dropped["rate"] += 1  # from here on a flood is dropped
+        if is_real:
+            source.over += 1
+            if source.over >= self._flood:
+                self._ban(address, source, "flood", now)
+        else:
+            source.forged += 1
+            if source.forged >= self._flood:
+                source.forged = 0
+                self._doubt(source, MOST_DOUBTS, now)
+        return False
 
     def _fill(self, address: str, source: Source, now: float) -> None:
         """Give what has gathered since the last time, as a token bucket would."""
+        source.forget_old(now)
         is_trusted = self._is_trusted(address, source, now)
         rate = self._rates.known_messages_per_s if is_trusted else self._rates.messages_per_s
         if source.slow_until > now and not is_trusted:
@@ -229,15 +245,7 @@ class Guard:
         if given > 0:
             source.left = given
             source.filled_at = now
-
-    def _count_flood(self, address: str, source: Source, now: float, *, is_real: bool) -> None:
-        source.forget_old(now)
-        if not is_real:
-            self._doubt(source, MOST_DOUBTS / (FLOOD * self._rates.messages_per_s), now)
-            return
-        source.over += 1
-        if source.over >= FLOOD * self._rates.messages_per_s:
-            self._ban(address, source, "flood", now)
+        source.waits_until = min(source.filled_at + 1 / rate, now + LONGEST_WAIT_S)
 
     def _doubt(self, source: Source, weight: float, now: float) -> None:
         """Hear less of a source that seems to do wrong, and may be the victim of who does."""
