@@ -1,8 +1,9 @@
 """A queue of deadlines for code that is told the time. No clock, no callback, no task."""
 
 from collections import deque
-from math import ceil
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 What = TypeVar("What")
 
@@ -10,14 +11,11 @@ NEVER = float("inf")
 COARSE_S = 5.0
 
 
-class Timer(Generic[What]):
+class Timer(Struct, Generic[What], eq=False):
     """One deadline. Cancelling costs nothing: the queue drops the empty shell when it surfaces."""
 
-    __slots__ = ("at", "what")
-
-    def __init__(self, at: float, what: What) -> None:
-        self.at = at
-        self.what: What | None = what
+    at: float
+    what: What | None
 
     def cancel(self) -> None:
         self.what = None
@@ -45,7 +43,7 @@ class TimerQueue(Generic[What]):
         """
         at = now + delay_s
         if delay_s >= COARSE_S:
-            at = ceil(at * 8) / 8
+            at = -(at * -8 // 1) / 8  # rounded up; math.ceil is a call
         timer = Timer(at, what)
         lane = self._lanes.get(delay_s)
         if lane is None:

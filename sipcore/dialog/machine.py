@@ -30,6 +30,9 @@ from sipcore.dialog.transaction import Timing, Transaction
 from sipcore.message.message import Request, Response
 from sipcore.timers import TimerQueue
 
+Heard = Request | Response | bytes | None  # what came, or the response that our user gives
+Act = Callable[[Transaction, float, str, Heard], None]
+
 END_TO_END = frozenset((ACCEPTED, PROCEEDING))
 DOUBLING = frozenset((CALLING, PROCEEDING))  # without end: timer A, and the repeats of an 18x
 
@@ -49,48 +52,36 @@ class Machine:
 
     def __init__(self, timing: Timing, out: deque[Send | Event], owner: Owner) -> None:
         self._timing = timing
+        self._timeout_s = timing.timeout_s
         self._out = out
         self._owner = owner
         self.timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
         self.absorbed: Counter[str] = Counter()
         self.repeats = {"in": 0, "out": 0}
         self.failures = {"timeout": 0, "transport": 0}
-        self._acts: dict[str, Callable[[Transaction, float], None]] = {
+        self._acts: dict[str, Act] = {
+            SEND: self._send,
+            RESEND: self._resend,
             SETTLE: self._settle,
             REPEAT: self.repeat,
             LINGER: self._linger,
             EXPECT: self.expect,
+            SEND_ACK: self._send_ack,
+            TELL: self._tell,
+            FAIL: self._fail,
         }
 
-    def feed(
-        self,
-        transaction: Transaction,
-        word: str,
-        message: Request | Response | bytes | None,
-        now: float,
-    ) -> bool:
-        """Let `word` happen to a transaction. False where its state has no row for it.
-
-        `message` came, or is the response that our user gives, as bytes.
-        """
+    def feed(self, transaction: Transaction, word: str, message: Heard, now: float) -> bool:
+        """Let `word` happen to a transaction. False where its state has no row for it."""
         row = transaction.table.get((transaction.state, word))
         if row is None:
             self.absorbed[f"{transaction.state} {word}"] += 1
             return False
         transaction.state, actions = row
         for action in actions:
-            if action in self._acts:
-                self._acts[action](transaction, now)
-            elif action == RESEND:
-                self._resend(transaction, word, now)
-            elif action == FAIL:
-                self.failures["timeout" if word == TIMEOUT else "transport"] += 1
-                self._owner.tell_failed(transaction, word)
-            else:
-                assert message is not None, "only what came or is given has these actions"
-                self._hand_on(transaction, action, message)
+            self._acts[action](transaction, now, word, message)
         if transaction.state == TERMINATED:
-            self._settle(transaction, now)
+            self._settle(transaction)
             self._owner.forget(transaction)
         return True
 
@@ -104,7 +95,7 @@ class Machine:
         """Return how many timers are set."""
         return len(self.timers)
 
-    def repeat(self, transaction: Transaction, now: float) -> None:
+    def repeat(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set retry and timeout. A reliable transport repeats nothing but what is acknowledged end
         to end: a 2xx (13.3.1.4), a reliable 18x (RFC 3262 3)."""
         if not transaction.flow.is_reliable or transaction.state in END_TO_END:
@@ -115,32 +106,32 @@ class Machine:
             self._set_retry(transaction, now)
         self.expect(transaction, now)
 
-    def _hand_on(
-        self, transaction: Transaction, action: str, message: Request | Response | bytes
-    ) -> None:
-        if isinstance(message, bytes):
-            assert action == SEND
-            transaction.kept = message
-            self._send(transaction)
-        elif action == TELL:
-            self._owner.tell(transaction, message)
-        else:
-            assert action == SEND_ACK
-            assert isinstance(message, Response)
-            transaction.kept = ack_for(transaction.request, message).to_bytes()
-            self._out.append(Send(transaction.kept, transaction.flow, "ACK"))
+    def _send(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
+        assert isinstance(message, bytes)
+        transaction.kept = message
+        self._out.append(Send(message, transaction.flow, transaction.method, transaction))
 
-    def _send(self, transaction: Transaction) -> None:
-        method = transaction.method
-        self._out.append(Send(transaction.kept, transaction.flow, method, transaction))
+    def _send_ack(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
+        assert isinstance(message, Response)
+        transaction.kept = ack_for(transaction.request, message).to_bytes()
+        self._out.append(Send(transaction.kept, transaction.flow, "ACK"))
 
-    def _resend(self, transaction: Transaction, word: str, now: float) -> None:
+    def _tell(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
+        assert message is not None
+        assert not isinstance(message, bytes)
+        self._owner.tell(transaction, message)
+
+    def _fail(self, transaction: Transaction, now: float, word: str, *_: object) -> None:
+        self.failures["timeout" if word == TIMEOUT else "transport"] += 1
+        self._owner.tell_failed(transaction, word)
+
+    def _resend(self, transaction: Transaction, now: float, word: str, *_: object) -> None:
         if transaction.detour is not None and word == RETRY:
             if transaction.state == PROCEEDING:  # it was heard over TCP, which repeats by itself
                 return
             come_back(transaction)
             transaction.interval_s = self._timing.t1_s / 2
-        self._send(transaction)
+        self._send(transaction, now, word, transaction.kept)
         if word != RETRY:
             self.repeats["in"] += 1
             return
@@ -156,7 +147,7 @@ class Machine:
     def _set_retry(self, transaction: Transaction, now: float) -> None:
         transaction.retry = self.timers.add(transaction.interval_s, now, (transaction, RETRY))
 
-    def _settle(self, transaction: Transaction, now: float) -> None:
+    def _settle(self, transaction: Transaction, *_: object) -> None:
         if transaction.retry is not None:
             transaction.retry.cancel()
             transaction.retry = None
@@ -164,13 +155,12 @@ class Machine:
             transaction.deadline.cancel()
             transaction.deadline = None
 
-    def expect(self, transaction: Transaction, now: float) -> None:
+    def expect(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set the timeout alone; none is set before."""
-        timeout_s = self._timing.timeout_s
-        transaction.deadline = self.timers.add(timeout_s, now, (transaction, TIMEOUT))
+        transaction.deadline = self.timers.add(self._timeout_s, now, (transaction, TIMEOUT))
 
-    def _linger(self, transaction: Transaction, now: float) -> None:
-        self._settle(transaction, now)
+    def _linger(self, transaction: Transaction, now: float, *_: object) -> None:
+        self._settle(transaction)
         linger_s = transaction.linger_s(self._timing)
         if linger_s:
             transaction.deadline = self.timers.add(linger_s, now, (transaction, LINGERED))

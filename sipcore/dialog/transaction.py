@@ -51,8 +51,8 @@ class Transaction:
 
     __slots__ = (
         "ack_key", "cancel_reason", "cancelling", "deadline", "detour", "dialogs", "echo", "flow",
-        "interval_s", "kept", "key", "merge_key", "method", "request", "retry", "state", "table",
-        "tag", "user",
+        "interval_s", "is_invite", "kept", "key", "merge_key", "method", "request", "retry",
+        "state", "table", "tag", "user",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Transaction:
         self.key = key
         self.request = request
         self.method = request.method
+        self.is_invite = table is INVITE_CLIENT or table is INVITE_SERVER
         self.flow = flow
         self.tag = tag  # ours: of From in a request of ours, of To in an answer of ours
         self.state = FIRST_STATE[id(table)]
@@ -79,17 +80,13 @@ class Transaction:
         self.dialogs: list[Dialog] = []  # those that this INVITE began: one a fork
 
     @property
-    def is_invite(self) -> bool:
-        return self.method == "INVITE"
-
-    @property
     def is_client(self) -> bool:
         return self.table is INVITE_CLIENT or self.table is NON_INVITE_CLIENT
 
     @property
     def is_answered(self) -> bool:
         """True once a final response has come or gone."""
-        return self.state in (ACCEPTED, COMPLETED, CONFIRMED, TERMINATED)
+        return self.state in ANSWERED
 
     def slim(self, status: int) -> None:
         """Let go what a client transaction does not need while it lingers: it does for 32 s.
@@ -107,20 +104,19 @@ class Transaction:
 
     def linger_s(self, timing: Timing) -> float:
         """How long stragglers are waited for in the state just reached; 0 for none."""
-        is_reliable = self.flow.is_reliable
-        if self.table is INVITE_CLIENT:  # M, or D
-            return timing.timeout_s if self.state == ACCEPTED or not is_reliable else 0.0
-        if self.table is NON_INVITE_CLIENT:  # K
-            return 0.0 if is_reliable else timing.t4_s
-        if self.table is INVITE_SERVER:  # I
-            return 0.0 if is_reliable else timing.t4_s
-        return 0.0 if is_reliable else timing.timeout_s  # J
+        table = self.table
+        if self.flow.is_reliable and not (table is INVITE_CLIENT and self.state == ACCEPTED):
+            return 0.0
+        if table is NON_INVITE_CLIENT or table is INVITE_SERVER:  # K, I
+            return timing.t4_s
+        return timing.timeout_s  # D, J, M
 
     def __repr__(self) -> str:
         side = "client" if self.is_client else "server"
         return f"<{self.method} {side} {self.state} {self.flow}>"
 
 
+ANSWERED = frozenset((ACCEPTED, COMPLETED, CONFIRMED, TERMINATED))
 FIRST_STATE = {
     id(INVITE_CLIENT): CALLING,
     id(NON_INVITE_CLIENT): TRYING,
