@@ -20,6 +20,7 @@ from sipcore.message.message import Headers, Request, Response
 from sipcore.message.parse import parse, validate
 from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
+from sipcore.timers import NEVER
 from sipcore.transport.base import Transport, ignore
 from sipcore.transport.detours import TcpDetours
 from sipcore.transport.order import Place
@@ -50,7 +51,8 @@ class Endpoint:
         self.hop_by = self.ways.hop_by
         self._owner_of = self.ways.owner_of
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = NEVER
+        self._timers = stack.timers
         self._is_draining = False
         self.on_arrival: OnArrival = lambda request, flow: None
         self.sift: Sift | None = None
@@ -79,6 +81,7 @@ class Endpoint:
         for message, flow in [(self._read(data, flow), flow) for data, flow in batch]:
             if message is not None:
                 self._take(message, flow)
+        self._set_timer()
 
     def _sift(self, batch: Batch, sift: Sift) -> Batch:
         """Return what of a batch is to be read. What meets a bug is dropped, it alone."""
@@ -110,10 +113,13 @@ class Endpoint:
 
     def _take(self, message: Request | Response, flow: Flow) -> None:
         try:
-            status = message.status if isinstance(message, Response) else 0
-            self._metrics.count_message("in", message.cseq.method, status)
+            if isinstance(message, Request):
+                self._metrics.count_message("in", message.method)
+            else:
+                self._metrics.count_message("in", message.cseq.method, message.status)
             self._stack.receive(message, flow, self._loop.time())
-            self.drain()
+            if not self._is_draining:
+                self._leave()
         except BadMessage as fault:
             self._refuse(message, flow, fault)
         except Exception:
@@ -275,8 +281,12 @@ class Endpoint:
 
     def drain(self) -> None:
         """Send and tell all that the stack holds, then arm the timer."""
-        if self._is_draining:
-            return
+        if not self._is_draining:
+            self._leave()
+            self._set_timer()
+
+    def _leave(self) -> None:
+        """Send and tell all that the stack holds, what comes of it included."""
         self._is_draining = True
         waiting = self._stack.out
         try:
@@ -290,9 +300,15 @@ class Endpoint:
                     self._tell(cast(Told, out))
         finally:
             self._is_draining = False
-        at = self._stack.next_timeout()
-        if at is not None and (self._timer is None or at < self._timer_at):
-            self._arm(at)
+
+    def _set_timer(self) -> None:
+        """Be woken when the stack's earliest deadline is due."""
+        at = self._timers.earliest_at
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._loop.call_at(at, self._timeout)
 
     def _send(self, out: Send) -> None:
         flow = out.flow
@@ -338,14 +354,8 @@ class Endpoint:
         _log.exception("a bug met %s", met)
         self._metrics.count_bad_message("bug")
 
-    def _arm(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_at(at, self._timeout)
-
     def _timeout(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, NEVER
         self._stack.handle_timeout(self._loop.time())
         self.drain()
 

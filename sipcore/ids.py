@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 
+USUAL_CHARS = 16  # of tags and branches
+
 
 class Ids:
     """Tokens that nobody can guess and that never repeat.
@@ -15,9 +17,15 @@ class Ids:
         self._entropy = entropy
         self._pool = ""
         self._used = 0
+        self._tokens: list[str] = []  # of the usual length
 
-    def token(self, chars: int = 16) -> str:
+    def token(self, chars: int = USUAL_CHARS) -> str:
         """Return `chars` random hexadecimal digits (4 bits each)."""
+        if chars == USUAL_CHARS:
+            if not self._tokens:
+                pool = self._entropy(4096).hex()
+                self._tokens = [pool[at : at + chars] for at in range(0, len(pool), chars)]
+            return self._tokens.pop()
         end = self._used + chars
         if end > len(self._pool):
             self._pool = self._entropy(4096).hex()

@@ -4,6 +4,7 @@ One Metrics a process, handed to whoever counts: nothing registers itself. What 
 defined in catalogue.py. A snapshot is plain data for msgspec.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 
@@ -70,7 +71,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._watched: dict[str, tuple[Definition, Read]] = {}
-        self._message_counts: dict[tuple[str, str, int], int] = {}
+        self._message_counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._calls = self._counter(catalogue.CALLS)
         self._registrations: dict[LabelValues, float] = {
             (result,): 0 for result in catalogue.REGISTRATIONS
@@ -115,20 +116,14 @@ class Metrics:
 
         Plain integers until somebody looks: this is called for every message.
         """
-        key = (direction, method, status // 100)
-        if key in self._message_counts:
-            self._message_counts[key] += 1
-        elif method in _METHODS:
-            self._message_counts[key] = 1
-        elif method != "other":  # the network must not choose how many series there are
-            self.count_message(direction, "other", status)
-        else:
-            self._message_counts[key] = 1
+        if method not in _METHODS:  # the network must not choose how many series there are
+            method = "other"
+        self._message_counts[direction, method, status] += 1
 
     def _messages(self) -> Mapping[LabelValues, float]:
         counts: dict[LabelValues, float] = {}
-        for (direction, method, hundreds), count in self._message_counts.items():
-            key = (direction, method, MESSAGE_CLASSES[min(hundreds, 6)])
+        for (direction, method, status), count in self._message_counts.items():
+            key = (direction, method, MESSAGE_CLASSES[min(status // 100, 6)])
             counts[key] = counts.get(key, 0) + count
         return counts
 

@@ -30,7 +30,7 @@ class TimerQueue(Generic[What]):
 
     def __init__(self) -> None:
         self._lanes: dict[float, deque[Timer[What]]] = {}
-        self._next_at = NEVER  # no deadline is earlier; there may be none at this time
+        self.earliest_at = NEVER  # no deadline is earlier; there may be none at this time
 
     def __len__(self) -> int:
         return sum(timer.what is not None for lane in self._lanes.values() for timer in lane)
@@ -49,17 +49,17 @@ class TimerQueue(Generic[What]):
         if lane is None:
             lane = self._lanes[delay_s] = deque()
         lane.append(timer)
-        if at < self._next_at:
-            self._next_at = at
+        if at < self.earliest_at:
+            self.earliest_at = at
         return timer
 
     def pop_due(self, now: float) -> What | None:
         """Take the earliest deadline that is due, or None."""
-        if now < self._next_at:
+        if now < self.earliest_at:
             return None
         first = self._first()
         if first is None or first[0].at > now:
-            self._next_at = NEVER if first is None else first[0].at
+            self.earliest_at = NEVER if first is None else first[0].at
             return None
         timer = first.popleft()
         what, timer.what = timer.what, None
@@ -70,7 +70,7 @@ class TimerQueue(Generic[What]):
 
         It may be too early, by a timer that was cancelled: then pop_due finds nothing.
         """
-        return None if self._next_at == NEVER else self._next_at
+        return None if self.earliest_at == NEVER else self.earliest_at
 
     def _first(self) -> deque[Timer[What]] | None:
         """Return the lane whose head is the earliest; heads that were cancelled are dropped."""

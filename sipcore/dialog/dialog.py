@@ -59,8 +59,9 @@ class Dialog:
         dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
         dialog.remote_number = request.cseq.number
         dialog.route_set = request.values("Record-Route")
-        dialog.peer_contact = str(request.from_.uri)  # for who names no Contact (RFC 2543)
         dialog.learn_target(request)
+        if not dialog.peer_contact:
+            dialog.peer_contact = str(request.from_.uri)  # who names no Contact (RFC 2543)
         return dialog
 
     @classmethod
@@ -71,8 +72,9 @@ class Dialog:
         dialog = cls(request.call_id, local, remote, tags, flow)
         dialog.local_number = request.cseq.number
         dialog.route_set = response.values("Record-Route")[::-1]
-        dialog.peer_contact = str(Uri.parse(request.uri))
         dialog.learn_target(response)
+        if not dialog.peer_contact:
+            dialog.peer_contact = str(Uri.parse(request.uri))
         return dialog
 
     @classmethod

@@ -71,7 +71,8 @@ class Stack:
         self._unacked: dict[tuple[str, str, int], Transaction] = {}
         self.out: deque[Send | Event] = deque()  # what poll() takes; a busy owner takes it itself
         self._machine = Machine(timing or Timing(), self.out, self)
-        self.next_timeout = self._machine.timers.next_at
+        self.timers = self._machine.timers  # a busy owner looks at earliest_at itself
+        self.next_timeout = self.timers.next_at
         self.dialogs = Dialogs()
         self.oversize = Oversize()
 
@@ -93,7 +94,9 @@ class Stack:
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
         transaction = self._clients.get(matching.client_key(response))
-        if transaction is None or len(response.values("Via")) > 1:  # 8.1.3.3
+        vias = response.headers["Via"]
+        is_alone = len(vias) == 1 and ("," not in vias[0] or len(response.values("Via")) == 1)
+        if transaction is None or not is_alone:  # 8.1.3.3
             self.absorbed["stray response"] += 1
             return
         self._machine.feed(transaction, word_of(response.status, is_ours=False), response, now)

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from sipcore.message.message import Headers, Request
-from sipcore.message.status import reason_of
+from sipcore.message.status import REASONS, reason_of
 
 
 class Echo(Struct, frozen=True, gc=False):
@@ -49,9 +49,8 @@ def write_response(
         copied = f"{echo.rows}To: {echo.to}\r\n{echo.record_route}"
     else:
         copied = f"{echo.rows}To: {echo.to}\r\n"
-    text = (
-        f"SIP/2.0 {status} {reason_of(status)}\r\n{copied}{more}Content-Length: {len(body)}\r\n\r\n"
-    )
+    phrase = REASONS.get(status) or reason_of(status)
+    text = f"SIP/2.0 {status} {phrase}\r\n{copied}{more}Content-Length: {len(body)}\r\n\r\n"
     return text.encode("utf-8", "surrogateescape") + body
 
 

@@ -104,9 +104,10 @@ class Message:
     @property
     def contact(self) -> Address | None:
         """The one Contact of a dialog; None where there is none or several."""
-        if self._contact is None:
-            values = self.values("Contact")
-            if len(values) == 1 and values[0] != "*":
+        if self._contact is None and "Contact" in self.headers:
+            rows = self.headers["Contact"]
+            values = rows if len(rows) == 1 and "," not in rows[0] else self.values("Contact")
+            if len(values) == 1 and values[0] not in ("*", ""):
                 self._contact = parse_address(values[0])
         return self._contact
 

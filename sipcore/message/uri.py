@@ -48,7 +48,9 @@ class Uri(Struct, frozen=True, gc=False):
         if self.opaque is not None:
             return f"{self.scheme}:{self.opaque}"
         params = _write_params(self.params) if self.params else ""
-        user = "" if self.user is None else _encode(self.user, _USER_SAFE)
+        user = self.user or ""
+        if not (user.isalnum() and user.isascii()):
+            user = _encode(user, _USER_SAFE)
         if self.scheme == "tel":
             return f"tel:{user}{params}"
         if self.user is not None:
