@@ -54,6 +54,7 @@ class Endpoint:
         self._timer_at = NEVER
         self._timers = stack.timers
         self._is_draining = False
+        self._leaving: list[Send] = []
         self.on_arrival: OnArrival = lambda request, flow: None
         self.sift: Sift | None = None
 
@@ -63,6 +64,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Close all transports and stop the timer."""
+        self.flush()
         self.ways.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -293,7 +295,9 @@ class Endpoint:
             while waiting:
                 out = waiting.popleft()
                 if type(out) is Send:
-                    self._send(out)
+                    if not self._leaving:
+                        self._loop.call_soon(self.flush)
+                    self._leaving.append(out)
                 elif type(out) is Arrival:
                     self._arrive(out)
                 else:
@@ -309,6 +313,15 @@ class Endpoint:
                 self._timer.cancel()
             self._timer_at = at
             self._timer = self._loop.call_at(at, self._timeout)
+
+    def flush(self) -> None:
+        """Send what has gathered while the loop ran what was ready: in a row it costs less."""
+        leaving, self._leaving = self._leaving, []
+        for out in leaving:
+            try:
+                self._send(out)
+            except Exception:
+                self._bug(f"what leaves to={out.flow}")
 
     def _send(self, out: Send) -> None:
         flow = out.flow

@@ -64,13 +64,19 @@ class Shell:
     """An Endpoint with its stack and metrics in view."""
 
     def __init__(self, *wires: Wire) -> None:
-        self.wires = wires or (Wire(),)
+        self._wires = wires or (Wire(),)
         self.stack = Stack(Ids().token)
         self.metrics = Metrics()
         loop = asyncio.get_running_loop()
         self.endpoint = Endpoint(self.stack, Resolver(loop), self.metrics)
-        for wire in self.wires:
+        for wire in self._wires:
             self.endpoint.add(wire)
+
+    @property
+    def wires(self) -> tuple[Wire, ...]:
+        """The transports, with what gathered for them."""
+        self.endpoint.flush()
+        return self._wires
 
     def bad(self, reason: str) -> float:
         value = self.value("sipcore_bad_messages_total", {"reason": reason})
@@ -197,6 +203,7 @@ def test_a_transport_that_fails_at_once_is_told_once() -> None:
         hop = shell.endpoint.hop_at_once(Uri.parse("sip:them@10.0.0.2"))
         assert hop is not None
         shell.endpoint.request(shell.options(), hop, owner)
+        shell.endpoint.flush()
         assert [one.response.status for one in owner.told if isinstance(one, Reply)] == [503]
         assert shell.stack.count() == 0
 

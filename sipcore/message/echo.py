@@ -73,7 +73,11 @@ def write_answer(request: Request, status: int, tag: str, rows: str) -> bytes:
 
 def write_rows(headers: Headers) -> str:
     """Write fields as they stand in a message."""
-    return "".join([_rows(name, values) for name, values in headers.items()])
+    text = ""
+    for name, values in headers.items():
+        for value in values:
+            text += f"{name}: {value}\r\n"
+    return text
 
 
 def _rows(name: str, values: list[str]) -> str:

@@ -55,29 +55,14 @@ class UdpTransport:
         self._pause_s = LONGEST_PAUSE_S
         self._judged_at = loop.time()
         self._count = 0  # datagrams since then
-        self._out: list[tuple[bytes, tuple[str, int], Lost | None]] = []
         sock.setblocking(False)
         if queued_since is not None:
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         loop.add_reader(sock, self._readable)
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
-        """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP.
-
-        While the socket is polled, what is to be sent gathers until the loop has run what is ready.
-        """
-        to = (flow.remote_address, flow.remote_port)
-        if self._polling is None:
-            self._send(data, to, lost)
-            return
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append((data, to, lost))
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        for datagram in out:
-            self._send(*datagram)
+        """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP."""
+        self._send(data, (flow.remote_address, flow.remote_port), lost)
 
     def _send(self, data: bytes, to: tuple[str, int], lost: Lost | None) -> None:
         try:
@@ -90,7 +75,6 @@ class UdpTransport:
                 lost()
 
     def close(self) -> None:
-        self._flush()
         if self._polling is not None:
             self._polling.cancel()
         self._loop.remove_reader(self._socket)

@@ -61,6 +61,7 @@ class SlowProcessor:
         self._node.queued_since(self._queue[0][2])
         taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         self._node.endpoint.receive_all([(data, flow) for data, flow, _ in taken])
+        self._node.endpoint.flush()
         used_s, self.used_s = self.used_s, 0.0
         self._loop.work(used_s)
         self._loop.call_soon(self._go_on)

@@ -39,6 +39,7 @@ def ask_raw(
 ) -> list[bytes]:
     before = len(here.net.sent)
     here.node.endpoint.receive(data, Flow(wire, *NODE, address, 5060, int(wire != "udp")))
+    here.node.endpoint.flush()
     return [packet.data for packet in here.net.sent[before:]]
 
 

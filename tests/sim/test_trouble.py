@@ -281,10 +281,12 @@ def test_a_scanner_gets_no_answer(tmp_path: Path) -> None:
                 b"User-Agent: friendly-scanner\r\nContent-Length: 0\r\n\r\n"
             )
             here.node.endpoint.receive(options, Flow("udp", *NODE, *scanner))
+            here.node.endpoint.flush()
             assert here.net.sent == []
             here.node.endpoint.receive(
                 options.replace(b"friendly-scanner", b"Yealink"), Flow("udp", *NODE, *scanner)
             )
+            here.node.endpoint.flush()
             assert here.net.sent[0].start_line == "SIP/2.0 200 OK"
 
     simulate(main())
