@@ -40,7 +40,7 @@ class Dialog:
         self.local_tag, self.remote_tag = tags
         self.local_number = 0
         self.remote_number = -1  # none heard yet; 0 is a number (RFC 3261 12.1.2)
-        self.route_set: list[str] = []
+        self.route_set: Sequence[str] = ()
         self.peer_contact = ""
         self.flow = flow
         self.is_confirmed = False
@@ -58,7 +58,8 @@ class Dialog:
         tags = (local_tag, request.from_.tag or "")
         dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
         dialog.remote_number = request.cseq.number
-        dialog.route_set = request.values("Record-Route")
+        if "Record-Route" in request.headers:
+            dialog.route_set = request.values("Record-Route")
         dialog.learn_target(request)
         if not dialog.peer_contact:
             dialog.peer_contact = str(request.from_.uri)  # who names no Contact (RFC 2543)
@@ -71,7 +72,7 @@ class Dialog:
         local, remote = request.headers["From"][0], response.headers["To"][0]
         dialog = cls(request.call_id, local, remote, tags, flow)
         dialog.local_number = request.cseq.number
-        dialog.route_set = response.values("Record-Route")[::-1]
+        dialog.learn_route(response)
         dialog.learn_target(response)
         if not dialog.peer_contact:
             dialog.peer_contact = str(Uri.parse(request.uri))
@@ -111,6 +112,11 @@ class Dialog:
         self.left -= 1
         return self.left >= 0
 
+    def learn_route(self, response: Response) -> None:
+        """Take the route set of a response to an INVITE of ours (12.1.2)."""
+        if self.route_set or "Record-Route" in response.headers:
+            self.route_set = response.values("Record-Route")[::-1]
+
     def accepts(self, number: int) -> bool:
         """Take a request's CSeq number if it is above the last one (12.2.2)."""
         if number <= self.remote_number:
@@ -141,7 +147,7 @@ class Dialog:
             "CSeq": [f"{number} {method}"],
         }
         if route:
-            headers["Route"] = route
+            headers["Route"] = list(route)
         if extra:
             headers.update(extra)
         return Request(method, uri, headers, body)

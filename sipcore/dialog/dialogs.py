@@ -21,13 +21,16 @@ class Dialogs(dict[tuple[str, str], Dialog]):
         return self._begin(dialog, transaction)
 
     def of_response(self, transaction: Transaction, response: Response) -> Dialog | None:
-        """Find or begin the dialog that a response to an INVITE of ours belongs to (12.1.2)."""
-        tag = response.to.tag
-        if not transaction.is_invite or response.status == 100 or tag is None:
+        """Find or begin the dialog that a response to an INVITE of ours belongs to (12.1.2).
+
+        It is no 100, which belongs to none.
+        """
+        tag, status = response.to.tag, response.status
+        if tag is None:
             return None
         is_initial = transaction.request.to.tag is None
         dialog = self.get((transaction.request.from_.tag or "", tag))
-        if response.status >= 300:
+        if status >= 300:
             self.end_early(transaction)
             return None if is_initial else dialog
         if dialog is None:
@@ -37,11 +40,11 @@ class Dialogs(dict[tuple[str, str], Dialog]):
             flow = transaction.flow if detour is None else detour.flow  # TCP was for one request
             dialog = Dialog.of_client(transaction.request, response, flow)
             self._begin(dialog, transaction)
-        elif response.status >= 200 or not dialog.is_confirmed:
+        elif status >= 200 or not dialog.is_confirmed:
             dialog.learn_target(response)
-        if response.status >= 200 and not dialog.is_confirmed:
+        if status >= 200 and not dialog.is_confirmed:
             dialog.is_confirmed = True
-            dialog.route_set = response.values("Record-Route")[::-1]  # 13.2.2.4
+            dialog.learn_route(response)  # 13.2.2.4
         return dialog
 
     def ack_sent(self, transaction: Transaction, response: Response) -> tuple[bytes, Flow] | None:
@@ -76,11 +79,10 @@ class Dialogs(dict[tuple[str, str], Dialog]):
                 dialog.is_confirmed = True
             else:
                 self.end(dialog)
-        if not is_accepted:
-            transaction.dialogs = []
+        transaction.dialogs = ()
 
     def _begin(self, dialog: Dialog, transaction: Transaction) -> Dialog:
         dialog.user = transaction.user
-        transaction.dialogs.append(dialog)
+        transaction.dialogs += (dialog,)
         self[dialog.key] = dialog
         return dialog

@@ -326,14 +326,16 @@ class Stack:
             self.out.append(Acked(transaction.user, transaction, message))
             transaction.user = None
             return
-        if message.status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
-            self.out.append(Send(*ack, "ACK"))
-        else:
+        status, dialog = message.status, None
+        if transaction.is_invite and status > 100:
+            if status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
+                self.out.append(Send(*ack, "ACK"))
+                return
             dialog = self.dialogs.of_response(transaction, message)
-            user, request = transaction.user, transaction.request
-            self.out.append(Reply(user, transaction, request, message, dialog))
-            if message.status >= 200:
-                transaction.slim(message.status)
+        user, request = transaction.user, transaction.request
+        self.out.append(Reply(user, transaction, request, message, dialog))
+        if status >= 200:
+            transaction.slim(status)
 
     def tell_failed(self, transaction: Transaction, word: str) -> None:
         """Tell that nobody answered, in the shape of a response (8.1.3.1), or acknowledged."""
@@ -354,7 +356,7 @@ class Stack:
             self.dialogs.end_early(transaction)
         else:
             self._servers.pop(transaction.key, None)
-        transaction.dialogs = []
+        transaction.dialogs = ()
         transaction.user = transaction.echo = None
         transaction.request, transaction.kept = NO_REQUEST, b""
 

@@ -77,7 +77,7 @@ class Transaction:
         self.merge_key: tuple[str, ...] | None = None
         self.ack_key: tuple[str, str, int] | None = None
         self.detour: Detour | None = None  # over TCP, only because the request is large
-        self.dialogs: list[Dialog] = []  # those that this INVITE began: one a fork
+        self.dialogs: tuple[Dialog, ...] = ()  # those that this INVITE began: one a fork
 
     @property
     def is_client(self) -> bool:
