@@ -65,9 +65,11 @@ class Endpoint:
     def close(self) -> None:
         """Close all transports and stop the timer."""
         self.flush()
+        self._timers.clear()
         self.ways.close()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer, self._timer_at = None, NEVER
 
     # In
 

@@ -11,11 +11,20 @@ NEVER = float("inf")
 COARSE_S = 5.0
 
 
-class Timer(Struct, Generic[What], eq=False):
-    """One deadline. Cancelling costs nothing: the queue drops the empty shell when it surfaces."""
+class Timer(Struct, Generic[What], eq=False, gc=False):
+    """One deadline. Cancelling costs nothing: the queue drops the empty shell when it surfaces.
+
+    The garbage collector does not look at it: what it is for and it may only hold each other until
+    it is due, cancelled or cleared.
+    """
 
     at: float
     what: What | None
+
+    @property
+    def is_over(self) -> bool:
+        """True once it was due or has been cancelled."""
+        return self.what is None
 
     def cancel(self) -> None:
         self.what = None
@@ -64,6 +73,14 @@ class TimerQueue(Generic[What]):
         timer = first.popleft()
         what, timer.what = timer.what, None
         return what
+
+    def clear(self) -> None:
+        """Cancel all."""
+        for lane in self._lanes.values():
+            for timer in lane:
+                timer.cancel()
+        self._lanes.clear()
+        self.earliest_at = NEVER
 
     def next_at(self) -> float | None:
         """Return a time before which nothing is due, None when nothing waits.

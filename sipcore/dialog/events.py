@@ -19,7 +19,8 @@ class User(Protocol):
 
 
 class Send(Struct, gc=False):
-    """Bytes for the network. `transaction` is told if they cannot go. `method`: that of CSeq."""
+    """Bytes for the network. `transaction` is told if a request of ours cannot go. `method`: that
+    of CSeq."""
 
     data: bytes
     flow: Flow

@@ -14,7 +14,6 @@ from sipcore.dialog.tables import (
     EXPECT,
     FAIL,
     LINGER,
-    LINGERED,
     PROCEEDING,
     REPEAT,
     RESEND,
@@ -55,7 +54,7 @@ class Machine:
         self._timeout_s = timing.timeout_s
         self._out = out
         self._owner = owner
-        self.timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
+        self.timers: TimerQueue[Transaction] = TimerQueue()
         self.absorbed: Counter[str] = Counter()
         self.repeats = {"in": 0, "out": 0}
         self.failures = {"timeout": 0, "transport": 0}
@@ -87,9 +86,8 @@ class Machine:
 
     def handle_timeout(self, now: float) -> None:
         """Act on every timer due at `now`."""
-        while (due := self.timers.pop_due(now)) is not None:
-            transaction, word = due
-            self.feed(transaction, word, None, now)
+        while (transaction := self.timers.pop_due(now)) is not None:
+            self.feed(transaction, transaction.take_due(), None, now)
 
     def timer_count(self) -> int:
         """Return how many timers are set."""
@@ -109,7 +107,7 @@ class Machine:
     def _send(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
         assert isinstance(message, bytes)
         transaction.kept = message
-        self._out.append(Send(message, transaction.flow, transaction.method, transaction))
+        self._out.append(Send(message, transaction.flow, transaction.method))
 
     def _send_ack(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
         assert isinstance(message, Response)
@@ -131,7 +129,8 @@ class Machine:
                 return
             come_back(transaction)
             transaction.interval_s = self._timing.t1_s / 2
-        self._send(transaction, now, word, transaction.kept)
+        whose = transaction if transaction.is_client else None
+        self._out.append(Send(transaction.kept, transaction.flow, transaction.method, whose))
         if word != RETRY:
             self.repeats["in"] += 1
             return
@@ -145,7 +144,7 @@ class Machine:
         self._set_retry(transaction, now)
 
     def _set_retry(self, transaction: Transaction, now: float) -> None:
-        transaction.retry = self.timers.add(transaction.interval_s, now, (transaction, RETRY))
+        transaction.retry = self.timers.add(transaction.interval_s, now, transaction)
 
     def _settle(self, transaction: Transaction, *_: object) -> None:
         if transaction.retry is not None:
@@ -157,12 +156,12 @@ class Machine:
 
     def expect(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set the timeout alone; none is set before."""
-        transaction.deadline = self.timers.add(self._timeout_s, now, (transaction, TIMEOUT))
+        transaction.deadline = self.timers.add(self._timeout_s, now, transaction)
 
     def _linger(self, transaction: Transaction, now: float, *_: object) -> None:
         self._settle(transaction)
         linger_s = transaction.linger_s(self._timing)
         if linger_s:
-            transaction.deadline = self.timers.add(linger_s, now, (transaction, LINGERED))
+            transaction.deadline = self.timers.add(linger_s, now, transaction)
         else:
             transaction.state = TERMINATED

@@ -21,9 +21,11 @@ def server_key(request: Request) -> tuple[str, ...]:
     badbranch), the fields of RFC 2543 take the branch's place.
     """
     via = request.via
-    method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch
-    if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
+    method = request.method
+    if method == "ACK":
+        method = "INVITE"
+    branch = via.params.get("branch")
+    if branch and branch.startswith(COOKIE) and branch != COOKIE:
         return (branch, via.sent_by, method)
     number = str(request.cseq.number)
     return (request.uri, request.from_.tag or "", request.call_id, number, via.to_text(), method)
@@ -36,7 +38,7 @@ def cancelled_key(cancel: Request) -> tuple[str, ...]:
 
 def client_key(response: Response) -> tuple[str, ...]:
     """Return the key of the request that a response answers."""
-    return (response.via.branch, response.cseq.method)
+    return (response.via.params.get("branch") or "", response.cseq.method)
 
 
 def merge_key(request: Request) -> tuple[str, ...]:

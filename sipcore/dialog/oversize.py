@@ -75,6 +75,7 @@ def come_back(transaction: "Transaction") -> None:
     transaction.detour = None
     if transaction.retry is not None:
         transaction.retry.cancel()
+        transaction.retry = None
     transaction.flow, transaction.kept = detour.flow, detour.data
     transaction.request.headers["Via"] = [detour.via]
     detour.failed()

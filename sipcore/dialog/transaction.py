@@ -12,10 +12,13 @@ from sipcore.dialog.tables import (
     CONFIRMED,
     INVITE_CLIENT,
     INVITE_SERVER,
+    LINGERED,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
     PROCEEDING,
+    RETRY,
     TERMINATED,
+    TIMEOUT,
     TRYING,
     Table,
 )
@@ -70,8 +73,8 @@ class Transaction:
         self.echo: Echo | None = None  # of a request that came: what its answers repeat
         self.user: User | None = None
         self.interval_s = 0.0
-        self.retry: Timer[tuple[Transaction, str]] | None = None
-        self.deadline: Timer[tuple[Transaction, str]] | None = None
+        self.retry: Timer[Transaction] | None = None
+        self.deadline: Timer[Transaction] | None = None  # timeout or end of lingering
         self.cancelling = ""  # "owed" until the first provisional, "sent"; of a server: "sent"
         self.cancel_reason: str | None = None
         self.merge_key: tuple[str, ...] | None = None
@@ -87,6 +90,13 @@ class Transaction:
     def is_answered(self) -> bool:
         """True once a final response has come or gone."""
         return self.state in ANSWERED
+
+    def take_due(self) -> str:
+        """Tell which of the two timers was due."""
+        if self.retry is not None and self.retry.is_over:
+            self.retry = None
+            return RETRY
+        return LINGERED if (self.state, LINGERED) in self.table else TIMEOUT
 
     def slim(self, status: int) -> None:
         """Let go what a client transaction does not need while it lingers: it does for 32 s.

@@ -20,6 +20,7 @@ MOST_BODY_BYTES = 48 * 1024
 MOST_FIELDS = 256
 MOST_MAX_FORWARDS = 255
 
+FORWARDS = frozenset(map(str, range(MOST_MAX_FORWARDS + 1)))  # as nearly all write it
 _STATUS_LINE = re.compile(r"SIP/2\.0 +([0-9]+)(?: (.*))?", re.IGNORECASE)
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
 _BLANKS = (" ", "\t")
@@ -186,7 +187,8 @@ def validate(message: Message) -> None:
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise BadMessage("CSeq names another method")
-        message.number("Max-Forwards", MOST_MAX_FORWARDS)
+        if "Max-Forwards" in headers and headers["Max-Forwards"][0] not in FORWARDS:
+            message.number("Max-Forwards", MOST_MAX_FORWARDS)
     elif isinstance(message, Response) and message.status >= 300:
         return  # it makes no dialog
     if cseq.method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
