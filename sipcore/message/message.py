@@ -20,11 +20,11 @@ class Message:
     A view that meets broken text raises BadMessage.
     """
 
-    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "has_repeats", "headers")
+    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "headers", "is_usual")
 
     headers: Headers
     body: bytes
-    has_repeats: bool  # a field may stand several times: parse knows, others need not
+    is_usual: bool  # parse has found its shape right: validate need not look at it again
     _via: Via | None
     _from: Address | None
     _to: Address | None
@@ -166,10 +166,9 @@ class Request(Message):
         # All fields here, not in Message: one is made for each message that comes or goes.
         self.headers = headers
         self.body = body
-        self.has_repeats = True
-        self._via = None
+        self.is_usual = False
+        self._via = self._cseq = None
         self._from = self._to = self._contact = None
-        self._cseq = None
         self.method = method
         self.uri = uri
         self.version = version
@@ -191,10 +190,9 @@ class Response(Message):
     ) -> None:
         self.headers = headers
         self.body = body
-        self.has_repeats = True
-        self._via = None
+        self.is_usual = False
+        self._via = self._cseq = None
         self._from = self._to = self._contact = None
-        self._cseq = None
         self.status = status
         self.reason = reason_of(status) if reason is None else reason
 

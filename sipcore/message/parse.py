@@ -45,18 +45,24 @@ def parse(data: bytes) -> Request | Response:
     lines = text.split("\r\n")
     _refuse_controls("".join(lines))
     headers = _split_usual(lines)
-    has_repeats = False
+    is_usual = headers is not None
     if headers is None:
-        headers, has_repeats = _split(lines)
+        headers = _split(lines)
     start = _start(lines[0])
     if "Content-Length" in headers:
-        body = _cut(headers, body)
+        lengths = headers["Content-Length"]
+        if is_usual and lengths[0] == str(len(body)):
+            del headers["Content-Length"]
+        else:
+            body = _cut(headers, lengths, body)
+            is_usual = is_usual and "Content-Length" not in headers
     message: Request | Response
     if isinstance(start, _RequestLine):
         message = Request(start.method, start.uri, headers, body, start.version)
+        is_usual = is_usual and start.is_sound
     else:
         message = Response(start.status, headers, body, start.reason)
-    message.has_repeats = has_repeats
+    message.is_usual = is_usual and len(body) <= MOST_BODY_BYTES
     return message
 
 
@@ -78,6 +84,7 @@ class _RequestLine(Struct, frozen=True, gc=False):
     method: str
     uri: str
     version: str
+    is_sound: bool  # nothing for validate to find
 
 
 class _StatusLine(Struct, frozen=True, gc=False):
@@ -101,7 +108,11 @@ def _start(line: str) -> _RequestLine | _StatusLine:
         raise BadMessage("neither a request line nor a status line")
     if version != "SIP/2.0" and not _VERSION.fullmatch(version):
         uri, version = rest, ""
-    return _RequestLine(method, uri, version)
+    try:
+        _validate_start(uri, version)
+    except BadMessage:
+        return _RequestLine(method, uri, version, False)
+    return _RequestLine(method, uri, version, True)
 
 
 def _split_usual(lines: list[str]) -> Headers | None:
@@ -118,13 +129,12 @@ def _split_usual(lines: list[str]) -> Headers | None:
     return headers if len(headers) == len(lines) - 1 else None
 
 
-def _split(lines: list[str]) -> tuple[Headers, bool]:
-    """Split header rows; tell whether a name stands twice. A row without a name is no SIP.
+def _split(lines: list[str]) -> Headers:
+    """Split header rows. A row without a name is no SIP.
 
     `lines` begins with the start line, and loses its folds (7.3.1) where there are any.
     """
     headers: Headers = {}
-    has_repeats = False
     for row in lines[1:]:
         name, colon, value = row.partition(": ")  # as nearly all are written: nothing to strip
         known = KNOWN.get(name)
@@ -139,24 +149,19 @@ def _split(lines: list[str]) -> tuple[Headers, bool]:
             known = canonical(name)
         if known in headers:
             headers[known].append(value.strip(" \t"))
-            has_repeats = True
         else:
             headers[known] = [value.strip(" \t")]
     if len(lines) > MOST_FIELDS + 1:
         raise BadMessage("too many header fields", 513)
-    return headers, has_repeats
+    return headers
 
 
-def _cut(headers: Headers, body: bytes) -> bytes:
+def _cut(headers: Headers, lengths: list[str], body: bytes) -> bytes:
     """Return the body that Content-Length names, and take the field away: it is counted anew.
 
     One that is wrong or stands twice stays, for validate to find; then no octet is body.
     """
-    lengths = headers["Content-Length"]
     length = lengths[0]
-    if length == "0" and len(lengths) == 1:
-        del headers["Content-Length"]
-        return b""
     is_number = length.isascii() and length.isdigit() and len(length) <= 9
     if len(lengths) > 1 or not is_number or int(length) > len(body):
         return b""
@@ -172,17 +177,9 @@ def validate(message: Message) -> None:
     CSeq; the Request-URI has no spaces, brackets or header fields. Raises BadMessage with the
     status to answer.
     """
+    if not message.is_usual:
+        _validate_shape(message)
     headers = message.headers
-    if isinstance(message, Request):
-        _validate_start(message)
-    if message.has_repeats:
-        for name, values in headers.items():
-            if len(values) > 1 and name in SINGLE:
-                raise BadMessage(f"{name} stands {len(values)} times")
-    if "Content-Length" in headers:
-        raise BadMessage("Content-Length is wrong")
-    if len(message.body) > MOST_BODY_BYTES:
-        raise BadMessage("body too large", 513)
     cseq = message.read()
     if isinstance(message, Request):
         if cseq.method != message.method:
@@ -199,12 +196,24 @@ def validate(message: Message) -> None:
         _ = message.addresses("Record-Route")
 
 
-def _validate_start(request: Request) -> None:
+def _validate_shape(message: Message) -> None:
+    """Ask of a message what a usual one has been found to have when it was split."""
+    if isinstance(message, Request):
+        _validate_start(message.uri, message.version)
+    for name, values in message.headers.items():
+        if len(values) > 1 and name in SINGLE:
+            raise BadMessage(f"{name} stands {len(values)} times")
+    if "Content-Length" in message.headers:
+        raise BadMessage("Content-Length is wrong")
+    if len(message.body) > MOST_BODY_BYTES:
+        raise BadMessage("body too large", 513)
+
+
+def _validate_start(uri: str, version: str) -> None:
     """Ask of a request line what RFC 3261 7.1 and 19.1.1 demand."""
-    if request.version != "SIP/2.0":
-        if not request.version:
-            raise BadMessage("broken request line")
-        if request.version.upper() != "SIP/2.0":
-            raise BadMessage("version not supported", 505)
-    if Uri.parse(request.uri).headers is not None:
+    if not version:
+        raise BadMessage("broken request line")
+    if version.upper() != "SIP/2.0":
+        raise BadMessage("version not supported", 505)
+    if Uri.parse(uri).headers is not None:
         raise BadMessage("Request-URI has header fields")

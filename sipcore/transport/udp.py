@@ -62,15 +62,12 @@ class UdpTransport:
 
     def send(self, data: bytes, flow: Flow, lost: Lost | None = None) -> None:
         """Send one datagram. A full socket buffer drops it: repeats are the cure on UDP."""
-        self._send(data, (flow.remote_address, flow.remote_port), lost)
-
-    def _send(self, data: bytes, to: tuple[str, int], lost: Lost | None) -> None:
         try:
-            self._socket.sendto(data, to)
+            self._socket.sendto(data, (flow.remote_address, flow.remote_port))
         except BlockingIOError:
             self.unsent_count += 1
         except OSError as fault:
-            _log.info("udp to=%s:%d fault=%s", *to, fault)
+            _log.info("udp to=%s:%d fault=%s", flow.remote_address, flow.remote_port, fault)
             if lost is not None:
                 lost()
 
@@ -109,7 +106,7 @@ class UdpTransport:
         if not self.admits(source[0]):
             return
         if (answer := stun.answer(data, source[0], source[1])) is not None:
-            self._send(answer, (source[0], source[1]), None)
+            self.send(answer, Flow("udp", self.address, self.port, source[0], source[1]))
 
     def _drain(self) -> bool:
         """Take what has come; False where more may be there."""
