@@ -7,7 +7,6 @@ raises out of here.
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
 from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Arrival, Send, Told, User, Within
@@ -296,14 +295,14 @@ class Endpoint:
         try:
             while waiting:
                 out = waiting.popleft()
-                if type(out) is Send:
+                if isinstance(out, Send):
                     if not self._leaving:
                         self._loop.call_soon(self.flush)
                     self._leaving.append(out)
-                elif type(out) is Arrival:
+                elif isinstance(out, Arrival):
                     self._arrive(out)
                 else:
-                    self._tell(cast(Told, out))
+                    self._tell(out)
         finally:
             self._is_draining = False
 

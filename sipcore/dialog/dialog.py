@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sipcore.message.address import parse_address
+from sipcore.message.address import parse_address, uri_in
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
@@ -103,7 +103,8 @@ class Dialog:
         """Take the peer's Contact as remote target (12.2.1.2, 12.2.2). Raises BadMessage."""
         contact = message.contact
         if contact is not None:
-            self.peer_contact = str(contact.uri)
+            row = message.headers["Contact"][0]
+            self.peer_contact = uri_in(row) if row and "," not in row else str(contact.uri)
 
     def takes(self, now: float) -> bool:
         """Take one of the requests that the peer may send in a while: each is kept for 32 s."""

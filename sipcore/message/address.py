@@ -65,6 +65,12 @@ def _parse_whole(text: str) -> Address:
 
 
 @remembered
+def uri_in(text: str) -> str:
+    """Return the URI of an address as a request line has it. Raises BadMessage."""
+    return str(parse_address(text).uri)
+
+
+@remembered
 def _parse_name_addr(text: str) -> tuple[str, Uri]:
     """Read display name and URI of what stands before the closing bracket."""
     match = _NAME_ADDR.fullmatch(f"{text}>")
