@@ -313,7 +313,8 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     """Answer the caller once the journal has the answer on disk. Why not, if it comes to that."""
     desk, leg, sdp = call.desk, won.leg, won.sdp
     call.sides["b"] = call.media.speakers["b"] = leg
-    call.media.ringback = None
+    if call.media.ringback is not None:
+        call.media.ringback = None
     try:
         if call.a.is_agreed:
             told = b""

@@ -48,6 +48,30 @@ def test_who_stays_in_a_transfer_hears_the_target_ring(tmp_path: Path, hold: str
     simulate(main())
 
 
+def test_who_stays_hears_the_transferor_be_rung_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path, FOUR) as here:
+            talk, other, last = await _transferred(here, "")
+            other.phone.on_invite = other.phone.ring
+            other.hang_up()
+            await here.listen(talk.phone, 1)
+            last.refuse(last.calls[0], 486)
+            await here.listen(talk.phone, 0.5)
+            again = other.phone.calls[-1]
+            assert again is not other
+            heard = await here.listen(talk.phone, 5)
+            assert len(heard) == pytest.approx(250, abs=3)
+            check_one_piece(heard)
+            again.phone.pick_up(again)
+            await here.listen(talk.phone, 1)
+            assert await here.listen(talk.phone, 1) == []
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
 def test_a_recording_has_what_who_stays_has_heard(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path, FOUR) as here:
