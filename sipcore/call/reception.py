@@ -68,7 +68,8 @@ class Reception:
         desk, via, now = self._desk, request.via, self._desk.loop.time()
         place = flow.remote_address, flow.remote_port
         key = hash((via.branch, via.sent_by, request.call_id, request.cseq.number, place))
-        if (said := self._answers.find(key)) is not None:
+        is_signed = "Authorization" in request.headers or "Proxy-Authorization" in request.headers
+        if is_signed and (said := self._answers.find(key)) is not None:
             self.repeats += 1
             self._answer(request, flow, key, said)
             return
