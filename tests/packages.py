@@ -20,7 +20,7 @@ class Package(NamedTuple):
 
 
 KAMAILIO_TLS = "/usr/lib/*/kamailio/modules/tls.so"
-KAMAILIO = ("interop/test_clients.py",)
+KAMAILIO = ("interop/test_clients.py", "interop/test_kamailio.py")
 PACKAGES = (
     Package(
         "sip-tester",

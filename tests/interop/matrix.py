@@ -21,6 +21,8 @@ CASES = (
     *(REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO),
     *(BLIND, ATTENDED, WAITING, LAMP, MESSAGE, OPTIONS),
 )
+ASKED, REGISTERED_WITH = "asked by OPTIONS", "our trunk registers there"
+GIVES, TAKES = "takes calls, and holds them", "gives calls, and holds them"
 BRIEF = (REGISTRATION, CALL, CALLED, HOLD)  # what is shown of a way where the rest is the same
 PLAIN = ("UDP", "TCP")
 IPV6, EDGE, EDGE_TLS = "IPv6", "edge", "edge, TLS"
@@ -33,16 +35,21 @@ Shown = tuple[str, str, str]  # client, transport, case
 class Client(Struct, frozen=True):
     """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
     that it is shown over; `briefly`: those of which BRIEF is. `cannot`: why the client itself
-    cannot do a case, or use a transport."""
+    cannot do a case, or use a transport. `own`: its cases, by transport, where it is no client."""
 
     source: str
     about: str
     transports: tuple[str, ...]
     cannot: dict[str, str] = {}
     briefly: tuple[str, ...] = ()
+    own: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(case for row in self.own.values() for case in row)) or CASES
 
     def cases(self, transport: str) -> list[str]:
-        tried = BRIEF if transport in self.briefly else CASES
+        tried = self.own.get(transport) or (BRIEF if transport in self.briefly else CASES)
         return [case for case in tried if case not in self.cannot]
 
 
@@ -84,6 +91,15 @@ CLIENTS = {
             **dict.fromkeys((*PLAIN, "TLS"), "it is made for browsers, which know WebSocket alone"),
         },
         ("WSS",),
+    ),
+    "Kamailio": Client(
+        "kamailio",
+        "a SIP proxy, here as a carrier that is known by its registrar or by its TLS name",
+        ("UDP", "TLS"),
+        own={
+            "UDP": (ASKED, REGISTERED_WITH, GIVES, TAKES),
+            "TLS": (ASKED, GIVES, TAKES),
+        },
     ),
     "linphone": Client(
         "linphone-cli",
@@ -171,7 +187,7 @@ class Matrix:
             yield f"{client.about[0].upper()}{client.about[1:]} ({client.source}).\n"
             yield f"{VERSION}{version(client)}\n"
             yield f"| case | {' | '.join(TRANSPORTS)} |\n|---{'|---' * len(TRANSPORTS)}|"
-            for case in CASES:
+            for case in client.rows:
                 row = (self._cell(name, transport, case) for transport in TRANSPORTS)
                 yield f"| {case} | {' | '.join(row)} |"
             yield ""

@@ -10,6 +10,7 @@ _PID = os.getpid()
 HOST = (
     f"127.{1 + (_PID >> 16) % 250}.{_PID >> 8 & 255}.{_PID & 255}"  # all of 127/8 is this machine
 )
+NEXT_DOOR = f"127.252.{_PID >> 8 & 255}.{_PID & 255}"  # for who must not be taken for others there
 FIRST, LAST, SIZE = 12_000, 32_000, 600  # ephemeral ports begin at 32,768 on Linux
 
 
