@@ -16,6 +16,7 @@ from tests.interop.town import WORKSHOP
 from tests.interop.waiting import until
 from tests.packages import require
 
+# mwi comes first: 1 ms after it is loaded version 1.0.0 subscribes for ever if it is registered.
 CONFIG = """
 poll_method epoll
 net_interface {host}
@@ -26,6 +27,7 @@ audio_source aufile,{tone}
 audio_player aubridge,nowhere
 audio_alert aubridge,nowhere
 module_path {modules}
+module mwi.so
 module g711.so
 module aufile.so
 module aubridge.so
@@ -33,7 +35,6 @@ module sndfile.so
 module_tmp account.so
 module_app menu.so
 module_app contact.so
-module_app mwi.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {listen}:{control}
 snd_path {folder}
