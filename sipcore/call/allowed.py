@@ -37,7 +37,7 @@ _TO_CUSTOMER: Final = _RESPONSE | {
 
 # By kind, in the words of policy.
 REQUESTS: Final[Mapping[str, frozenset[str]]] = {
-    "extension": _REQUEST,
+    "extension": _REQUEST | {"Referred-By"},
     "trunk": _TRUNK,
     "carrier": _TRUNK | {"Expires"},
 }

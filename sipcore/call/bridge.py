@@ -56,6 +56,7 @@ class Call:
 
     path: tuple[Source, ...] = ()
     diverted: str | None = None
+    referrer: Source | None = None
     ringing: Sequence[CalleeLeg] = ()
     pickup: Picker | None = None  # who wants it while it rings
 

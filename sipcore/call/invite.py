@@ -16,7 +16,14 @@ from sipcore.message.flow import Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
-from sipcore.policy.attempt import CarrierTarget, ExtensionTarget, Permit, Target, TrunkTarget
+from sipcore.policy.attempt import (
+    CarrierTarget,
+    ExtensionTarget,
+    Permit,
+    Source,
+    Target,
+    TrunkTarget,
+)
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.store.bindings import BindingKey
 
@@ -34,6 +41,11 @@ class Inviter(Protocol):
     @property
     def diverted(self) -> str | None:
         """Why it was sent on, in Diversion's words; None for a call that is where it was sent."""
+        ...
+
+    @property
+    def referrer(self) -> Source | None:
+        """Who has transferred somebody to it, and says so (RFC 3892)."""
         ...
 
 
@@ -131,6 +143,8 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     offer = call.desk.media.facing(offer, hop.flow.remote_address)
     if call.diverted is not None and way.peer is not None:
         headers |= _forwarded(way.peer, call.diverted, shown, called)
+    if call.referrer is not None and way.peer is None:
+        headers |= _referred(call.book, call.referrer, way)
     if offer:
         headers["Content-Type"] = [SDP]
     request = Request("INVITE", way.uri, headers, offer)
@@ -155,3 +169,16 @@ def _forwarded(peer: Peer, reason: str, by: Uri, to: Uri) -> Headers:
     if tell in ("history-info", "both"):
         headers["History-Info"] = history(by, to, reason)
     return headers
+
+
+def _referred(book: Book, by: Source, way: Way) -> Headers:
+    """Tell a phone who has sent the caller to it: an extension of its own customer (RFC 3892).
+
+    It is who has signed in, whatever the REFER's own words were.
+    """
+    known = book.extension(by.customer, by.id) if by.kind == "extension" else None
+    if known is None or way.contact is None or way.contact[0] != by.customer:
+        return {}
+    name = f"{quote(known.name)} " if known.name else ""
+    aor = Uri(user=by.id, host=book.customers[by.customer].domain)
+    return {"Referred-By": [f"{name}<{aor}>"]}

@@ -41,6 +41,7 @@ class Onward:
 
     a: Leg | None = None  # who hears it before the answer: the caller of a call that is forwarded
     permit: Permit | None = None
+    referrer: Source | None = None
     ringing: Sequence[CalleeLeg] = ()
 
     def __init__(

@@ -8,7 +8,7 @@ from sipcore.call.identity import number_in
 from sipcore.call.transfer import Transfer
 from sipcore.errors import BadMessage
 from sipcore.message.message import Request
-from sipcore.message.refer import Referred, referred_by
+from sipcore.message.refer import Referred, names_referrer, referred_by
 
 MOST_PARTS = 8  # attempts that one call may lead to
 REFUSED = 403
@@ -23,6 +23,7 @@ def refer(transfer: Transfer, request: Request) -> int:
     try:
         wish = referred_by(request)
         dialled = number_in(wish.target)
+        transfer.names_referrer = names_referrer(request)
     except BadMessage as fault:
         return fault.status
     if transfer.source.kind == "carrier" or len(transfer.call.parts) >= MOST_PARTS:

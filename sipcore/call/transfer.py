@@ -67,6 +67,7 @@ class Transfer:
         self.source = party_of(call.book, leg)
         self.is_over = True
         self.is_done = False  # whoever was called has taken the transferor's place
+        self.names_referrer = False  # the transferor wants to be named (RFC 3892)
         self.report = report
         self._onward: Onward | None = None
         self.on_stop: Callable[[], None] | None = None  # gives another call back what it lent
@@ -110,6 +111,8 @@ class Transfer:
         draw = desk.ids.fraction()
         attempt = Attempt(self.source, dialled, None, draw, remaining)
         self._onward = Onward(self.call, attempt, offer, lambda *_: self._rings())
+        if self.names_referrer and not self._is_recall:
+            self._onward.referrer = self.source
         self._onward.start(lambda _: self.later(self._rung, 0.0))
         return None
 

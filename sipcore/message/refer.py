@@ -1,4 +1,4 @@
-"""Refer-To, Replaces and message/sipfrag: what a transfer says (RFC 3515, 3891, 4488, 3420).
+"""Refer-To, Referred-By, Replaces, message/sipfrag: a transfer's words (RFC 3515, 3891, 3892).
 
 Knows the grammar; whether somebody may transfer, and what becomes of it, is call/transfer.py's.
 """
@@ -72,6 +72,14 @@ def referred_by(request: Request) -> Referred:
         raise BadMessage("Refer-To asks for something other than a call", 403)
     found = _header_in(uri.headers or "", "replaces")
     return Referred(uri, None if found is None else parse_replaces(found))
+
+
+def names_referrer(request: Request) -> bool:
+    """Tell whether a REFER says who sends it (RFC 3892 3). Raises BadMessage; once is enough."""
+    rows = request.headers.get("Referred-By", [])
+    if len(rows) > 1:
+        raise BadMessage("more than one Referred-By")
+    return bool(rows) and bool(parse_address(rows[0]).uri.scheme)
 
 
 def _header_in(headers: str, name: str) -> str | None:
