@@ -1,5 +1,6 @@
-"""Generated calls in which both sides ring, answer, hold, resume, change codecs, update, cancel and
-hang up in any order, with and without loss: each ends, both sides agree, nothing is left.
+"""Generated calls in which all sides ring, answer, hold, resume, change codecs, update, cancel,
+transfer, pick up, take over and hang up in any order, with and without loss, to one carrier or to
+several devices at once: each ends, the two that are left agree, nothing is left.
 
 2,000 here, 100,000 in tests/test_many_interleavings.py. A failure names its seed and case: `run`
 shows it again.
@@ -20,17 +21,21 @@ from tests.sim.net import Weather
 from tests.sim.parties import disagreement
 from tests.sim.party import Habits, Party, PartyPhone
 from tests.sim.phone import Talk
+from tests.sim.test_transfer import FOUR
 from tests.sim.world import CARRIER_A, CARRIER_B, World, world
-from tests.store.files import DEMO, replaced
+from tests.store.files import replaced
 
 PLANS = ", ".join(['"pbx-8-32"'] * 16)
 MANY_CHANNELS = replaced(
-    DEMO,
+    FOUR,
     ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"),
     ("  record = true", "  record = false"),
 )
 AT_ONCE = 50
 REFERS = 0.25  # share of the cases in which somebody may be transferred
+TAKES = 0.3  # in which a colleague may take a place by INVITE with Replaces
+FORKS = 0.25  # in which an extension with three devices is called
+LEAST_FORWARDS = 12  # of such a case; how many more tells them apart
 FAIR = Weather(delay_s=(0.001, 0.15))
 FOUL = Weather(loss=0.07, doubling=0.03, delay_s=(0.001, 0.4))
 SETTLES_S = {FAIR: 12.0, FOUL: 40.0}  # before both sides must agree
@@ -46,15 +51,14 @@ class Case:
         self.dice = random.Random(f"{seed} {number}")
         self.is_plain = self.dice.random() < 0.4  # nothing early, so that refusals change nothing
         self.transfers = self.dice.random() < REFERS
+        self.takes = self.dice.random() < TAKES
         self.target = f"0219{number % 10_000_000:07d}"
-        self.a: Party | None = None
-        self.b: Party | None = None
-        self.c: Party | None = None  # whom one of the two was sent to
+        self.forwards = LEAST_FORWARDS + number % AT_ONCE
+        if self.dice.random() < FORKS:
+            self.dialled = "8002"
+        self.taker: PartyPhone | None = None
+        self.parties: list[Party] = []  # the caller, whoever rang, and whoever came to it
         self.fault = ""
-
-    @property
-    def parties(self) -> list[Party]:
-        return [one for one in (self.a, self.b, self.c) if one is not None]
 
     def habits(self) -> Habits:
         dice = self.dice
@@ -64,7 +68,8 @@ class Case:
         made.requires_reliable = made.has_reliable and dice.random() < 0.2
         made.timer_s = dice.choice([0, 0, 90, 600])
         made.wavers = dice.choice([0, 0.3])
-        made.refuses = 0.2 if self.is_plain and not self.transfers else 0.0
+        is_among_two = not self.transfers and not self.takes  # who refuses what is news disagrees
+        made.refuses = 0.2 if self.is_plain and is_among_two else 0.0
         return made
 
     def later(self, most_s: float, act: object, *given: object) -> None:
@@ -73,7 +78,8 @@ class Case:
 
     def be_called(self, b: Party) -> None:
         """Ring in some way, and answer or not."""
-        self.b, dice = b, self.dice
+        self.parties.append(b)
+        dice = self.dice
         fate = dice.random()
         if fate < 0.1:
             b.phone.refuse(b, dice.choice([404, 480, 486, 600]))
@@ -85,7 +91,7 @@ class Case:
 
     def take_transfer(self, c: Party) -> None:
         """Be whom a REFER names: answer or not, but say so soon."""
-        self.c = c
+        self.parties.append(c)
         if self.dice.random() < 0.3:
             c.phone.refuse(c, 486)
             return
@@ -104,9 +110,20 @@ class Case:
         if one.agreed is not None and not one.is_over:
             one.update()
 
+    def _take_place(self, one: Party) -> None:
+        """Let a colleague ask for a party's place, be it in a talk or while it rings."""
+        if one.dialog is None or self.taker is None:
+            return
+        ours, theirs = one.dialog.remote_tag, one.dialog.local_tag
+        named = f"{one.dialog.call_id};to-tag={ours};from-tag={theirs}"
+        self.parties.append(self.taker.begin("8001", self.habits(), headers={"Replaces": [named]}))
+
     def act(self) -> None:
         """Let one side do something, whatever else goes on."""
         if not self.parties or (one := self.dice.choice(self.parties)).is_over:
+            return
+        if self.takes and self.dice.random() < 0.25:
+            self._take_place(one)
             return
         if not one.is_up:
             self._early_update(one)
@@ -130,7 +147,9 @@ class Case:
         dice = self.dice
         await asyncio.sleep(dice.uniform(0, 2))
         is_delayed = not self.is_plain and dice.random() < 0.25
-        self.a = a = caller.begin(self.dialled, self.habits(), is_delayed=is_delayed)
+        told = {"Max-Forwards": [str(self.forwards)]}
+        a = caller.begin(self.dialled, self.habits(), is_delayed=is_delayed, headers=told)
+        self.parties.insert(0, a)
         if dice.random() < 0.1:
             self.later(3, a.hang_up)
         for _ in range(dice.randrange(8)):
@@ -143,7 +162,7 @@ class Case:
             if dice.random() < 0.3:
                 one.hold_or_so()
             other.hang_up()
-        for one in (a, *up):
+        for one in list(self.parties):
             one.hang_up()
 
     def verdict(self) -> str:
@@ -168,21 +187,27 @@ async def _batch(
     here: World, phones: tuple[PartyPhone, ...], cases: list[Case], weather: Weather
 ) -> None:
     by_number = {case.dialled: case for case in cases} | {case.target: case for case in cases}
-    caller, *carriers = phones
+    by_forwards = {case.forwards: case for case in cases}
+    caller, taker, *called = phones
 
     def number_of(request: Request) -> str:
         return "0" + (Uri.parse(request.uri).user or "")[-10:]
 
     def case_of(request: Request) -> Case:
-        return by_number[number_of(request)]
+        number = number_of(request)
+        if number in by_number:
+            return by_number[number]
+        return by_forwards[(request.number("Max-Forwards", 255) or 0) + 1]
 
     def on_invite(talk: Talk) -> None:
         assert isinstance(talk, Party)
         assert talk.invite is not None
         case, number = case_of(talk.invite.request), number_of(talk.invite.request)
-        (case.be_called if number == case.dialled else case.take_transfer)(talk)
+        (case.take_transfer if number == case.target else case.be_called)(talk)
 
-    for one in carriers:
+    for case in cases:
+        case.taker = taker
+    for one in called:
         one.habits_of = lambda request: case_of(request).habits()
         one.on_invite = on_invite
     here.net.weather = weather
@@ -202,18 +227,29 @@ async def _batch(
         one.calls.clear()
 
 
+async def _phones(here: World) -> tuple[PartyPhone, ...]:
+    """Set up who calls, who takes places, three devices of one extension, two carriers."""
+    users = [("8001", "front-desk-8001"), ("8004", "store-8004"), *[("8002", "workshop-8002")] * 3]
+    phones = [
+        PartyPhone(here.net, (f"10.0.1.{at}", 5060), *user) for at, user in enumerate(users, 1)
+    ]
+    for one in phones:
+        here.phones.append(one)
+        assert (await one.register(360_000)).status == 200
+    carriers = [PartyPhone(here.net, at, "carrier") for at in (CARRIER_A, CARRIER_B)]
+    here.phones += carriers
+    return (*phones, *carriers)
+
+
 def run(folder: Path, how_many: int, seed: int, log: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with world(folder, seed=seed, provisioning=MANY_CHANNELS) as here:
             here.net.keeps_record = False
-            caller = PartyPhone(here.net, ("10.0.1.1", 5060), "8001", "front-desk-8001")
-            carriers = [PartyPhone(here.net, at, "carrier") for at in (CARRIER_A, CARRIER_B)]
-            here.phones += [caller, *carriers]
-            assert (await caller.register(36_000)).status == 200
+            phones = await _phones(here)
             for first in range(0, how_many, AT_ONCE):
                 cases = [Case(seed, number) for number in range(first, first + AT_ONCE)]
                 weather = FOUL if (first // AT_ONCE) % 3 == 2 else FAIR
-                await _batch(here, (caller, *carriers), cases, weather)
+                await _batch(here, phones, cases, weather)
             ids = [cdr.id for cdr in here.cdrs()]
             assert len(ids) == len(set(ids))
             assert len(ids) >= how_many * 0.9, "an INVITE may be lost for good, not many"
