@@ -44,6 +44,7 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         self._stack = stack
         self._metrics = metrics
+        self._count = metrics.count_message
         self.ways = Ways(ways) if isinstance(ways, Resolver) else ways
         self.detours = stack.oversize.detours = TcpDetours(self.ways, self._loop.time)
         self.hop_at_once = self.ways.hop_at_once
@@ -117,9 +118,9 @@ class Endpoint:
     def _take(self, message: Request | Response, flow: Flow) -> None:
         try:
             if isinstance(message, Request):
-                self._metrics.count_message("in", message.method)
+                self._count("in", message.method)
             else:
-                self._metrics.count_message("in", message.cseq.method, message.status)
+                self._count("in", message.cseq.method, message.status)
             self._stack.receive(message, flow, self._loop.time())
             if not self._is_draining:
                 self._leave()
@@ -335,7 +336,7 @@ class Endpoint:
         lost = ignore if transaction is None else partial(self._lost, transaction, flow)
         transport.send(data, flow, lost)
         status = int(data[8:11]) if data[:4] == b"SIP/" else 0
-        self._metrics.count_message("out", out.method, status)
+        self._count("out", out.method, status)
 
     def _lost(self, transaction: Transaction, flow: Flow) -> None:
         if transaction.flow is not flow:  # it has gone another way since

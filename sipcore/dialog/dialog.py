@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sipcore.message.address import parse_address, uri_in
+from sipcore.message.echo import write_rows
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
@@ -125,33 +126,44 @@ class Dialog:
         self.remote_number = number
         return True
 
-    def request(self, method: str, headers: Headers | None = None, body: bytes = b"") -> Request:
+    def request(self, method: str, extra: Headers | None = None, body: bytes = b"") -> Request:
         """Build a request within the dialog (12.2.1.1). Via is added when it is sent."""
         self.local_number += 1
-        return self._build(method, self.local_number, headers, body)
-
-    def ack_request(self, number: int, headers: Headers | None, body: bytes) -> Request:
-        """Build the ACK for a 2xx: a request of its own with the INVITE's number (13.2.2.4)."""
-        return self._build("ACK", number, headers, body)
-
-    def _build(self, method: str, number: int, extra: Headers | None, body: bytes) -> Request:
-        uri, route = self.peer_contact, self.route_set
-        if route and "lr" not in (first := parse_address(route[0]).uri).params:
-            # a strict router of RFC 2543 days
-            uri, route = str(first), [*route[1:], f"<{self.peer_contact}>"]
+        uri, route = self._way()
         headers: Headers = {
             "Via": [],
             "Max-Forwards": [str(MAX_FORWARDS)],
             "From": [self.local],
             "To": [self.remote],
             "Call-ID": [self.call_id],
-            "CSeq": [f"{number} {method}"],
+            "CSeq": [f"{self.local_number} {method}"],
         }
         if route:
             headers["Route"] = list(route)
         if extra:
             headers.update(extra)
         return Request(method, uri, headers, body)
+
+    def write_ack(self, number: int, via: str, extra: Headers | None, body: bytes) -> bytes:
+        """Write the ACK for a 2xx: a request of its own with the INVITE's number (13.2.2.4)."""
+        uri, route = self._way()
+        more = write_rows(extra) if extra else ""
+        if route:
+            more += write_rows({"Route": list(route)})
+        text = (
+            f"ACK {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: {MAX_FORWARDS}\r\n"
+            f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\n"
+            f"CSeq: {number} ACK\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+        )
+        return text.encode("utf-8", "surrogateescape") + body
+
+    def _way(self) -> tuple[str, Sequence[str]]:
+        """Return the Request-URI and Route of what is sent now (12.2.1.1)."""
+        uri, route = self.peer_contact, self.route_set
+        if route and "lr" not in (first := parse_address(route[0]).uri).params:
+            # a strict router of RFC 2543 days
+            return str(first), [*route[1:], f"<{uri}>"]
+        return uri, route
 
     def next_hop(self) -> str:
         """Return the URI that the next request is sent to: the first route, else the target."""

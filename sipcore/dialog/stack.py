@@ -43,7 +43,7 @@ from sipcore.dialog.tables import (
     word_of,
 )
 from sipcore.dialog.transaction import Timing, Transaction
-from sipcore.message.echo import echo_of, write_response
+from sipcore.message.echo import echo_of, write_answer, write_response, write_rows
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import NO_REQUEST, Headers, Request, Response, response_to
 
@@ -224,8 +224,11 @@ class Stack:
         if tag is None:
             said = f"{self._mark}{request.via.branch}{request.call_id}{request.cseq.number}"
             tag = f"{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
-        data = write_response(echo_of(request, tag), status, headers)
-        self.out.append(Send(data, matching.reply_flow(request, flow), request.cseq.method))
+        if status >= 300:
+            data = write_answer(request, status, tag, write_rows(headers) if headers else "")
+        else:
+            data = write_response(echo_of(request, tag), status, headers)
+        self.out.append(Send(data, matching.reply_flow(request, flow), request.method))
 
     def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
         """Answer a request that validate() refused, as far as its fields can be copied.
@@ -254,9 +257,8 @@ class Stack:
         body: bytes = b"",
     ) -> None:
         """Acknowledge a 2xx to the INVITE with that CSeq number; repeats get the same again."""
-        ack = dialog.ack_request(number, headers, body)
-        ack.headers["Via"] = [hop.via(f"{self._mark}{self._token(16)}")]
-        data = ack.to_bytes()
+        via = hop.via(f"{self._mark}{self._token(16)}")
+        data = dialog.write_ack(number, via, headers, body)
         dialog.ack = (number, data, hop.flow)
         self.out.append(Send(data, hop.flow, "ACK"))
 
