@@ -92,10 +92,10 @@ def write(number: str, style: Style, home: Home) -> str:
     if not number.startswith(home.country, 1):
         return f"00{number[1:]}"
     rest = number[1 + len(home.country) :]
-    area = home.area.lstrip("0")
-    subscriber = rest[len(area) :]
-    if style is Style.LOCAL and area and rest.startswith(area) and _is_local(subscriber, area):
-        return subscriber
+    if style is Style.LOCAL and (area := home.area.lstrip("0")) and rest.startswith(area):
+        subscriber = rest[len(area) :]
+        if _is_local(subscriber, area):
+            return subscriber
     return rest if _stands_alone(rest) else f"0{rest}"
 
 

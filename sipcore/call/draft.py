@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from sipcore.call.ending import Ending
 from sipcore.cdr.record import Cdr, Direction
 from sipcore.clock import Clock
@@ -88,13 +90,7 @@ class Draft:
         return self._cdr(end, media)
 
     def _cdr(self, end: Ending | None, media: dict[str, LegStatistics]) -> Cdr:
-        a, b = media.get("a"), media.get("b")
-        late_s = end.proof_age_s or 0.0 if end else 0.0
-        talked_s = None
-        ended_at, ended_on = self._over or (self._clock.wall_s(), self._clock.monotonic())
-        if end is not None and self.answered_at is not None:
-            talked_s = max(0.0, ended_on - self._answered_on - late_s)
-        return Cdr(
+        so_far = Cdr(
             id=self.id,
             call_id=name_of(self.call_id),
             parent_id=self.parent_id,
@@ -113,13 +109,26 @@ class Draft:
             setup_at=self.setup_at,
             ringing_at=self.ringing_at,
             answered_at=self.answered_at,
-            ended_at=None if end is None else ended_at - late_s,
-            talked_s=talked_s,
-            ended_by=None if end is None else end.by,
-            sip_status=200 if end is None else end.status,
-            q850_cause=None if end is None else end.q850,
-            rule=(end.rule or None) if end else None,
-            reason=(name_of(end.reason) or None) if end else None,
+            sip_status=200,
+            recording=self.recording or None,
+            recording_sha256=self.recording_sha256 or None,
+        )
+        return so_far if end is None else self._ended(so_far, end, media)
+
+    def _ended(self, so_far: Cdr, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
+        a, b = media.get("a"), media.get("b")
+        late_s = end.proof_age_s or 0.0
+        ended_at, ended_on = self._over or (self._clock.wall_s(), self._clock.monotonic())
+        is_answered = self.answered_at is not None
+        return replace(
+            so_far,
+            ended_at=ended_at - late_s,
+            talked_s=max(0.0, ended_on - self._answered_on - late_s) if is_answered else None,
+            ended_by=end.by,
+            sip_status=end.status,
+            q850_cause=end.q850,
+            rule=end.rule or None,
+            reason=name_of(end.reason) or None,
             a_codec=a.codec if a else None,
             a_packets=a.packets if a else None,
             a_lost=a.lost if a else None,
@@ -130,8 +139,6 @@ class Draft:
             b_lost=b.lost if b else None,
             b_jitter_ms=b.jitter_ms if b else None,
             b_mos=b.mos if b else None,
-            recording=self.recording or None,
-            recording_sha256=self.recording_sha256 or None,
-            recording_degraded=self.is_degraded if self.recording and end is not None else None,
-            inferred_end=end is not None and end.proof_age_s is not None,
+            recording_degraded=self.is_degraded if self.recording else None,
+            inferred_end=end.proof_age_s is not None,
         )

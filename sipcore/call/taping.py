@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 def is_recorded(call: "Call", permit: Permit, leg: CalleeLeg | Picker) -> bool:
     """Say whether the caller's extension or the one that answered is to be recorded."""
     source = call.attempt.source
-    asks = [(source.customer, source.id)] if source.kind == "extension" else []
-    asks += [
-        (target.customer, target.number)
-        for group in permit.targets
-        for target in group
-        if isinstance(target, ExtensionTarget) and target.number == leg.who
-    ]
+    if source.kind == "extension" and _asks(call, source.customer, source.id):
+        return True
+    for group in permit.targets:
+        for target in group:
+            if isinstance(target, ExtensionTarget) and target.number == leg.who:
+                return _asks(call, target.customer, target.number)
     if isinstance(leg, Picker) and isinstance(leg.party, Source):
-        asks.append((leg.party.customer, leg.who))
-    found = (call.book.extension(*one) for one in asks)
-    return any(one is not None and one.is_recorded for one in found)
+        return _asks(call, leg.party.customer, leg.who)
+    return False
+
+
+def _asks(call: "Call", customer: str, number: str) -> bool:
+    extension = call.book.extension(customer, number)
+    return extension is not None and extension.is_recorded
 
 
 async def keep_recording(call: "Call") -> None:

@@ -19,7 +19,7 @@ from sipcore.policy.attempt import (
 from sipcore.policy.book import Book, Carrier, Extension
 from sipcore.policy.caller_id import CallerId, inside_caller, outside_caller, public_caller
 from sipcore.policy.concurrency import carrier_key
-from sipcore.policy.profile import USUAL
+from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.routing import OUTSIDE, Route, Unrouted, find_route, in_weighted_order
 from sipcore.policy.rules import RULES, Case, Load, takes
 from sipcore.policy.standing import ALL_GOOD, GOOD, TRIAL
@@ -102,31 +102,29 @@ def _carrier_targets(case: Case) -> tuple[tuple[Target, ...], ...]:
 
     Those that stand worse come after all others, and are left out for nobody.
     """
-    route = case.route
+    route, home = case.route, case.book.home
     carriers: list[Carrier] = []
     for rank in case.book.carrier_ranks:
         free = [one for one in rank if takes(one, route, case.load)]
-        carriers += in_weighted_order(free, case.attempt.draw)
+        carriers += in_weighted_order(free, case.attempt.draw) if len(free) > 1 else free
     if case.standing:
         carriers.sort(key=lambda one: _level(case, one))
-    return tuple([(_carrier_target(case, one),) for one in carriers])
+    targets: list[tuple[Target, ...]] = []
+    profile: Profile | None = None
+    for one in carriers:
+        if one.profile is not profile:  # nearly all have the same
+            profile = one.profile
+            callee = profile.told(route.callee, home)
+            caller = profile.told_caller(case.caller.number, home)
+        limit = None if route.is_emergency else one.channels
+        targets.append((CarrierTarget(one.id, callee, caller, ((carrier_key(one.id), limit),)),))
+    return tuple(targets)
 
 
 def _level(case: Case, carrier: Carrier) -> int:
     """Return how late a carrier is tried. An emergency call is nobody's trial."""
     level = case.standing.get(carrier.id, GOOD)
     return GOOD if level == TRIAL and not case.route.is_emergency else level
-
-
-def _carrier_target(case: Case, carrier: Carrier) -> CarrierTarget:
-    home, route = case.book.home, case.route
-    limit = None if route.is_emergency else carrier.channels
-    return CarrierTarget(
-        carrier.id,
-        carrier.profile.told(route.callee, home),
-        carrier.profile.told_caller(case.caller.number, home),
-        ((carrier_key(carrier.id), limit),),
-    )
 
 
 def _device(attempt: Attempt, extension: Extension | None) -> str:
