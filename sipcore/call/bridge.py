@@ -5,6 +5,7 @@ ends the legs still up, closes the media, gives the slots back and writes the CD
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from msgspec import structs
 
@@ -214,13 +215,16 @@ class Call:
         (move if self.parts or self.pickup else show)(self)
 
 
-async def bridge(call: Call) -> None:
-    """Run a call to its end. Never raises: a bug ends the call, with its CDR."""
+async def bridge(call: Call, counted: AbstractContextManager[None]) -> None:
+    """Run a call to its end. Never raises: a bug ends the call, with its CDR.
+
+    `counted`: it is one of its source's calls as long as this block is not left.
+    """
     desk = call.desk
     end = BUG
     figures: dict[str, LegStatistics] = {}
     try:
-        with Held() as held:
+        with counted, Held() as held:
             try:
                 end = await _run(call, held)
             finally:

@@ -191,7 +191,8 @@ class Front:
             is_private=private,
             is_critical=critical,
         )
-        self._start(self._bridge(Call(desk, request, flow, attempt), flow))
+        counted = self._guard.call_of(flow.remote_address, desk.loop.time())
+        self._start(bridge(Call(desk, request, flow, attempt), counted))
 
     def _message(self, request: Request, flow: Flow) -> None:
         """Deliver a MESSAGE of somebody who has signed in, or of a listed peer."""
@@ -214,10 +215,6 @@ class Front:
             return
         said = asserted(request)
         self._start(self._courier.deliver(request, flow, source, said, dialled))
-
-    async def _bridge(self, call: Call, flow: Flow) -> None:
-        with self._guard.call_of(flow.remote_address, self._desk.loop.time()):
-            await bridge(call)
 
     def _takes(self, source: Source, flow: Flow) -> bool:
         """Ask the rate guards: an extension's source has a rate of its own, trunks the node's."""
@@ -261,9 +258,10 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
         return 483, {"Reason": [write_q850(25, "forwarded too often")]}
     if not request.body:
         return None
-    if request.content_type not in ("", SDP):
+    if request.first("Content-Type") != SDP and request.content_type not in ("", SDP):
         return 415, {"Accept": [SDP]}
-    if (request.first("Content-Encoding") or "identity").lower() != "identity":
+    encoding = request.first("Content-Encoding")
+    if encoding and encoding.lower() != "identity":
         return 415, {"Accept-Encoding": ["identity"]}
     return None
 

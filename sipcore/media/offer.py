@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from sipcore.errors import BadMessage
 from sipcore.media.control import Description
 from sipcore.message.memory import remembered_lines
-from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Sdp, below_of, join_lines
+from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Sdp, below_of
 
 RELAYED_KINDS = ("audio", "video")
 RELAYED_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
@@ -57,12 +57,12 @@ _PASSED = (
 _HELD = {"sendrecv": "sendonly", "recvonly": "inactive"}
 
 _OWN_CODECS = (
-    "a=rtpmap:8 PCMA/8000",
-    "a=rtpmap:0 PCMU/8000",
-    "a=rtpmap:101 telephone-event/8000",
-    "a=fmtp:101 0-16",
-    "a=ptime:20",
-    "a=sendrecv",
+    "a=rtpmap:8 PCMA/8000\r\n"
+    "a=rtpmap:0 PCMU/8000\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\n"
+    "a=fmtp:101 0-16\r\n"
+    "a=ptime:20\r\n"
+    "a=sendrecv\r\n"
 )
 
 
@@ -298,21 +298,21 @@ class Author:
         `ports` has one RTP port for each m-line, 0 for one that is refused; RTCP is the next port.
         `ours`: lines of our own for each m-line, where there are any.
         """
-        lines = [line for line in sdp.below.lines if line[0] == "b"]
-        lines.append("t=0 0")
+        text = "".join([f"{line}\r\n" for line in sdp.below.lines if line[0] == "b"])
+        text += "t=0 0\r\n"
         for index, media in enumerate(sdp.media):
-            lines += _write_media(media, described[index], ports[index])
+            text += _write_media(media, described[index], ports[index])
             if ports[index] and index < len(ours):
-                lines += ours[index]
-        return self._finish(lines)
+                text += "".join([f"{line}\r\n" for line in ours[index]])
+        return self._finish(text)
 
     def propose(self, port: int) -> bytes:
         """Offer what every phone and carrier can: G.711 and telephone-event (RFC 4733)."""
-        return self._finish(["t=0 0", f"m=audio {port} RTP/AVP 8 0 101", *_OWN_CODECS])
+        return self._finish(f"t=0 0\r\nm=audio {port} RTP/AVP 8 0 101\r\n{_OWN_CODECS}")
 
-    def _finish(self, lines: list[str]) -> bytes:
+    def _finish(self, text: str) -> bytes:
         """Write the SDP: with the same o= line as the last one if nothing in it has changed."""
-        said = join_lines(lines)
+        said = text.encode("utf-8", "surrogateescape")
         if self._size == len(said) and self._text.endswith(said):
             return self._text
         self._version += 1
@@ -394,16 +394,15 @@ def refused(media: Media) -> Media:
     return Media((line,), media.kind, 0, 1, media.protocol, media.formats, NOTHING_BELOW)
 
 
-def _write_media(media: Media, view: Described, port: int) -> list[str]:
+def _write_media(media: Media, view: Described, port: int) -> str:
     if not port:
-        return [refused(media).lines[0]]
-    lines = [f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"]
-    lines += _passed(media.below.lines)
-    if view.is_direction_said:
-        lines.append(f"a={view.direction}")
-    return lines
+        return f"{refused(media).lines[0]}\r\n"
+    forms = " ".join(media.formats)
+    said = f"a={view.direction}\r\n" if view.is_direction_said else ""
+    passed = _passed(media.below.lines)
+    return f"m={media.kind} {port} {media.protocol} {forms}\r\n{passed}{said}"
 
 
 @remembered_lines
-def _passed(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple([line for line in lines if line.startswith(_PASSED)])
+def _passed(lines: tuple[str, ...]) -> str:
+    return "".join([f"{line}\r\n" for line in lines if line.startswith(_PASSED)])

@@ -112,7 +112,8 @@ class Nonces:
 
     def __init__(self, key: bytes, valid_s: float = 300.0, most: int = MOST_NONCES) -> None:
         # BLAKE2b's longest key (RFC 7693): a MAC in one step, 3 times as fast as HMAC
-        self._key = key[:64]
+        # BLAKE2b's longest key (RFC 7693): a MAC in one step, 3 times as fast as HMAC
+        self._keyed = hashlib.blake2b(key=key[:64], digest_size=16)
         self._valid_s = valid_s
         self._most = most
         self._made = 0
@@ -159,8 +160,9 @@ class Nonces:
         return self._mac("mark", text)
 
     def _mac(self, head: str, source: str) -> str:
-        said = f"{head}{source}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(said, key=self._key, digest_size=16).hexdigest()
+        mac = self._keyed.copy()
+        mac.update(f"{head}{source}".encode("utf-8", "surrogateescape"))
+        return mac.hexdigest()
 
 
 def challenge(algorithm: str, realm: str, nonce: str, *, is_stale: bool = False) -> str:

@@ -94,12 +94,17 @@ class Slots:
         A key that stands twice takes two. `owner` (a call's id) is what an audit looks for.
         """
         taken: list[tuple[Key, int]] = []
+        live = self._live
         for key, limit in wants:
-            if limit is not None and self.load[key] >= limit:
+            owners = live.get(key)
+            if limit is not None and (0 if owners is None else len(owners)) >= limit:
                 self._release(taken)
                 return None
             serial = next(self._serial)
-            self._live.setdefault(key, {})[serial] = owner
+            if owners is None:
+                live[key] = {serial: owner}
+            else:
+                owners[serial] = owner
             taken.append((key, serial))
         return Slot(self, owner, taken)
 
