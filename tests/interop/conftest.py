@@ -10,7 +10,7 @@ from tests.interop.matrix import Matrix, ways
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
 from tests.interop.sipp import Sipp
-from tests.interop.stage import PHONES, Stage
+from tests.interop.stage import Stage
 from tests.interop.town import Town
 
 MATRIX = Matrix()
@@ -35,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of a case for each client and transport that the matrix promises it of."""
     if "stage" in metafunc.fixturenames:
-        pairs = ways(metafunc.module.CASE_OF[metafunc.function], *PHONES)
+        of = metafunc.module
+        pairs = ways(of.CASE_OF[metafunc.function], *of.CLIENTS)
         ids = [f"{client}-{transport}" for client, transport in pairs]
         metafunc.parametrize("stage", pairs, ids=ids, indirect=True, scope="module")
 

@@ -120,6 +120,12 @@ CLIENTS = {
         {IPV6: "the package on PyPI was built without it", **NO_WS},
         ("TLS",),
     ),
+    "SIPp": Client(
+        "sip-tester",
+        "plays scenarios, here our own",
+        (*PLAIN, IPV6),
+        {"TLS": "Debian's build has no TLS", **NO_WS},
+    ),
     "sipsak": Client(
         "sipsak",
         "asks servers questions",

@@ -71,6 +71,15 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
+def accepts(host: str, port: int) -> bool:
+    """Tell whether somebody takes connections there. To be bound is not enough for that."""
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
 def is_taken(port: int) -> bool:
     """Tell whether somebody receives datagrams there."""
     opened = bound(HOST, port, socket.SOCK_DGRAM)

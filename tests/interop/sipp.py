@@ -6,16 +6,19 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 from msgspec import Struct
 
-from tests.interop.ports import HOST, Ports, is_taken
+from tests.interop.ports import HOST, Ports, accepts, is_free
 from tests.interop.waiting import stays, until
 from tests.packages import require
 
 SCENARIOS = Path(__file__).with_name("sipp")
 LIMIT_S = 90
 MEDIA_PORTS = 4  # SIPp binds two of them, whether it is to send sound or not; ours are the next
+PART_DEFAULTS = {"field": "User-Agent: SIPp", "body": ""}
+_PART = re.compile(r"<part [^>]*/>")
 _TRACED = re.compile(
     r"^-{40,} (?P<at>\S+ \S+)\n"
     r"\w+ message (?P<way>sent|received) [(\[]\d+(?: bytes\):|\] bytes :)\n\n",
@@ -40,8 +43,11 @@ class Seen(Struct, frozen=True):
 class Peer:
     """A SIPp process. Its SDP names `rtp_port`, where a test may send and hear sound."""
 
-    def __init__(self, folder: Path, argv: list[str], port: int, rtp_port: int) -> None:
-        self.port = port
+    def __init__(
+        self, folder: Path, argv: list[str], place: tuple[str, int], rtp_port: int
+    ) -> None:
+        self._host, self.port = place
+        self._is_tcp = "t1" in argv
         self.rtp_port = rtp_port
         self._folder = folder
         argv += ["-trace_err", "-error_file", str(folder / "errors.log")]
@@ -53,7 +59,8 @@ class Peer:
     def is_listening(self) -> bool:
         """Tell whether it can be called."""
         assert self._process.poll() is None, f"SIPp does not start:\n{self._read('errors.log')}"
-        return is_taken(self.port)
+        place = self._host, self.port
+        return accepts(*place) if self._is_tcp else not is_free(*place)
 
     def stays_up(self, for_s: float) -> None:
         """Check that its scenario goes on for some time."""
@@ -101,6 +108,18 @@ class Peer:
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
 
+def with_parts(text: str) -> str:
+    """Put the files of sipp/parts where a scenario names them. A part is filled with the
+    attributes of the element that names it."""
+
+    def filled(found: re.Match[str]) -> str:
+        values = PART_DEFAULTS | ElementTree.fromstring(found[0]).attrib
+        part = (SCENARIOS / "parts" / f"{values['name']}.xml").read_text("utf-8")
+        return with_parts(part.format(**values))
+
+    return _PART.sub(filled, text)
+
+
 def parse_trace(trace: str) -> Iterator[Seen]:
     """Read a SIPp message file."""
     heads = list(_TRACED.finditer(trace))
@@ -122,16 +141,19 @@ class Sipp:
         ports: Ports,
         node: tuple[str, int],
         *,
+        host: str = HOST,
         limit_s: int = LIMIT_S,
         is_traced: bool = True,
     ) -> None:
-        """`limit_s`: how long each may last. `is_traced`: whether it keeps what it has seen."""
+        """`host`: their own address. `limit_s`: how long each may last. `is_traced`: whether it
+        keeps what it has seen."""
         require("sipp")
         self._limit_s = limit_s
         self._is_traced = is_traced
         self._folder = folder
         self._ports = ports
         self._node = node
+        self._host = host
         self._peers: list[Peer] = []
 
     def port(self) -> int:
@@ -145,15 +167,18 @@ class Sipp:
         port: int | None = None,
         towards: int | None = None,
         keys: Mapping[str, str | int] | None = None,
+        has_sound: bool = False,
     ) -> Peer:
-        """Start a scenario of the folder sipp/. `towards`: another port than the node's."""
+        """Start a scenario of the folder sipp/. `towards`: another port than the node's.
+        `has_sound`: SIPp plays and echoes sound itself, so that its SDP names its own port."""
         port = port or self.port()
-        host, node_port = self._node
+        node, node_port = self._node
+        host = self._host
         media = self._ports.take(MEDIA_PORTS + 2)
-        rtp_port = media + MEDIA_PORTS
+        rtp_port = media if has_sound else media + MEDIA_PORTS
         values = {"rtp_port": rtp_port, "contact_port": port, **(keys or {})}
-        argv = ["sipp", f"{host}:{towards or node_port}", "-sf", "scenario.xml"]
-        argv += ["-i", HOST, "-p", str(port), "-mi", HOST, "-mp", str(media)]
+        argv = ["sipp", f"{node}:{towards or node_port}", "-sf", "scenario.xml"]
+        argv += ["-i", host, "-p", str(port), "-mi", host, "-mp", str(media)]
         argv += ["-ci", HOST, "-cp", str(self._ports.take()), "-m", "1", "-nostdin", *options]
         argv += ["-timeout", f"{self._limit_s}s", "-timeout_error", "-skip_rlimit"]
         for name, value in values.items():
@@ -162,11 +187,11 @@ class Sipp:
         folder.mkdir()
         if self._is_traced:
             argv += ["-trace_msg", "-message_file", str(folder / "messages.log")]
-        text = (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
-        for name in ("status", "reason"):  # SIPp takes no key there
+        text = with_parts((SCENARIOS / f"{scenario}.xml").read_text("utf-8"))
+        for name in ("status", "reason", "until"):  # SIPp takes no key there
             text = text.replace(f"[{name}]", str(values.get(name, "")))
         (folder / "scenario.xml").write_text(text, "utf-8")
-        peer = Peer(folder, argv, port, rtp_port)
+        peer = Peer(folder, argv, (host, port), rtp_port)
         self._peers.append(peer)
         return peer
 
@@ -176,9 +201,10 @@ class Sipp:
         *options: str,
         port: int | None = None,
         keys: Mapping[str, str | int] | None = None,
+        has_sound: bool = False,
     ) -> Peer:
         """Start a scenario that is called, and wait until it can be."""
-        peer = self.start(scenario, *options, port=port, keys=keys)
+        peer = self.start(scenario, *options, port=port, keys=keys, has_sound=has_sound)
         until(f"SIPp listens on {peer.port}", peer.is_listening)
         return peer
 

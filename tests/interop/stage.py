@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import PHONE_HOST, Line, Phone
+from tests.interop.clients.base import PHONE_HOST, Device, Line, Phone
 from tests.interop.clients.jssip import Jssip
 from tests.interop.clients.linphone import Linphone
 from tests.interop.clients.pjsua import Pjsua
+from tests.interop.clients.sipp_phone import SippPhone
 from tests.interop.doors import HOST6, Doors
 from tests.interop.kamailio import Kamailio
 from tests.interop.matrix import EDGE, EDGE_TLS, IPV6, Matrix
@@ -25,24 +26,27 @@ PHONES: dict[str, Callable[[Path, Line], Phone]] = {
     "linphone": Linphone,
     "pjsua": Pjsua,
 }
+SCRIPTED = "SIPp"
 SOUNDLESS = ("JsSIP",)
 HEARD = 25  # packets: half a second
 
 
 class Stage:
-    """`phone` is the client at DESK; `peer` is at WORKSHOP, `third` at SAFE."""
+    """`phone` is the client at DESK, `sipp` where that is SIPp; `peer` is at WORKSHOP, `third` at
+    SAFE."""
 
     def __init__(self, folder: Path, client: str, transport: str) -> None:
         self.client, self.transport = client, transport
         self._folder = folder
         self._ports = Ports()
         self._phone_ports = Ports(PHONE_HOST)
-        self._phones: list[Phone] = []
+        self._phones: list[Device] = []
         self._ports6 = Ports(HOST6)
         self._doors = Doors(folder, self._ports, self._ports6.take())
         self._edge = Kamailio(folder / "edge", self._ports, self._doors, "edge")
         self.node = Node(folder, self._ports, self._doors.settings())
         self.phone: Phone
+        self.sipp: SippPhone
         self.peer: Pjsua
         self.third: Pjsua
 
@@ -53,8 +57,7 @@ class Stage:
         if self.has_edge:
             tls, udp = f"{HOST}:{self._doors.tls};transport=tls", f"{HOST}:{self.node.sip}"
             self._edge.start(NODE_PLACE=tls if self.transport == EDGE_TLS else udp)
-        self.phone = PHONES[self.client](self._folder / "phone", self._line(DESK, self.transport))
-        self._phones.append(self.phone)
+        self._phones.append(self._client())
         self.peer = Pjsua(self._folder / "peer", self._line(WORKSHOP, "UDP"))
         self._phones.append(self.peer)
         self.third = Pjsua(self._folder / "third", self._line(SAFE, "UDP"))
@@ -67,6 +70,14 @@ class Stage:
     def has_edge(self) -> bool:
         """True where the client comes through Kamailio."""
         return self.transport in (EDGE, EDGE_TLS)
+
+    def _client(self) -> Device:
+        folder, line = self._folder / "phone", self._line(DESK, self.transport)
+        if self.client == SCRIPTED:
+            self.sipp = SippPhone(folder, line)
+            return self.sipp
+        self.phone = PHONES[self.client](folder, line)
+        return self.phone
 
     def _line(self, account: Account, transport: str) -> Line:
         doors, edge = self._doors, self._edge
@@ -91,11 +102,10 @@ class Stage:
             until("no call is left", self._is_silent)
         except AssertionError:  # a test has failed
             self.peer.hang_up()
-            self.phone.hang_up()
+            self._phones[0].hang_up()
             until("no call is left", self._is_silent)
-        self.phone.forget()
-        self.peer.forget()
-        self.third.forget()
+        for phone in self._phones:
+            phone.forget()
 
     def _is_silent(self) -> bool:
         return not self.node.show("calls")

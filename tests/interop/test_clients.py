@@ -5,10 +5,11 @@ from functools import partial
 from tests.interop import matrix
 from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.matrix import Matrix
-from tests.interop.stage import Stage
+from tests.interop.stage import PHONES, Stage
 from tests.interop.town import DESK, SAFE, WORKSHOP
 from tests.interop.waiting import until
 
+CLIENTS = tuple(PHONES)
 DIGITS = "5#"
 
 

@@ -33,14 +33,25 @@ class Line(Struct, frozen=True):
         return cls(account, node, transport, sip, ports.take(), ports.take(RTP_PORTS), **more)
 
 
-class Phone(Protocol):
-    """Answers every call by itself. Commands return when they are given, not when they are done."""
+class Device(Protocol):
+    """Whatever registers."""
 
     def start(self) -> None:
         """Wait until it is ready to be told something and has begun to register."""
 
-    def call(self, number: str) -> None: ...
     def hang_up(self) -> None: ...
+
+    def forget(self) -> None:
+        """Forget what the client has been told so far."""
+
+    def end(self) -> None:
+        """End the process, and show what it said."""
+
+
+class Phone(Device, Protocol):
+    """Answers every call by itself. Commands return when they are given, not when they are done."""
+
+    def call(self, number: str) -> None: ...
     def hold(self) -> None: ...
     def resume(self) -> None: ...
     def press(self, digit: str, by: str) -> None:
@@ -63,12 +74,6 @@ class Phone(Protocol):
 
     def is_told(self, words: str) -> bool:
         """Tell whether a NOTIFY or a MESSAGE since the last forget() had these words."""
-
-    def forget(self) -> None:
-        """Forget what the client has been told so far."""
-
-    def end(self) -> None:
-        """End the process, and show what it said."""
 
 
 def uri(number: str, line: Line) -> str:
