@@ -20,7 +20,9 @@ class Package(NamedTuple):
 
 
 KAMAILIO_TLS = "/usr/lib/*/kamailio/modules/tls.so"
-KAMAILIO = ("interop/test_clients.py", "interop/test_kamailio.py")
+PAGE = "interop/test_page.py"  # which all programs of the matrix have to be there for
+CLIENTS = ("interop/test_clients.py", PAGE)
+KAMAILIO = (*CLIENTS, "interop/test_kamailio.py", "interop/test_sipp.py")
 PACKAGES = (
     Package(
         "sip-tester",
@@ -36,18 +38,21 @@ PACKAGES = (
             "interop/test_registration.py",
             "interop/test_rules.py",
             "interop/test_silence.py",
+            "interop/test_sipp.py",
+            "interop/test_small_clients.py",
             "interop/test_stop.py",
+            PAGE,
         ),
     ),
     Package(
         "baresip-core",
         "baresip",
-        ("interop/test_baresip.py", "interop/test_clients.py", "interop/test_recording.py"),
+        ("interop/test_baresip.py", "interop/test_recording.py", *CLIENTS),
     ),
-    Package("sipsak", "sipsak", ("interop/test_small_clients.py",)),
-    Package("nodejs", "node", ("interop/test_clients.py",)),
-    Package("npm", "npm", ("interop/test_clients.py",)),
-    Package("linphone-cli", "linphonec", ("interop/test_clients.py",)),
+    Package("sipsak", "sipsak", ("interop/test_small_clients.py", PAGE)),
+    Package("nodejs", "node", CLIENTS),
+    Package("npm", "npm", CLIENTS),
+    Package("linphone-cli", "linphonec", CLIENTS),
     Package("kamailio", "kamailio", KAMAILIO),
     Package("kamailio-tls-modules", KAMAILIO_TLS, KAMAILIO),
     Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),

@@ -1,5 +1,8 @@
 """What SIPp does with a node, by scenarios of our own: its cases of docs/interop.md."""
 
+import re
+from urllib.parse import quote
+
 from tests.interop import matrix
 from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.devices import LINGER
@@ -84,12 +87,23 @@ def test_blind_transfer(stage: Stage, shown: Matrix) -> None:
 
 
 def test_attended_transfer(stage: Stage, shown: Matrix) -> None:
-    desk = stage.sipp.play("transfer_to_consulted", *CALLS, target=SAFE.user)
-    stage.peer.expect("media", status="held there")
+    second = stage.sipp.play("stay", "-s", SAFE.user)
     stage.third.expect("confirmed")
-    desk.ends_well()
+    told = "transfer_to_consulted", *CALLS
+    desk = stage.sipp.play(*told, target=SAFE.user, replaces=named(second))
+    stage.peer.expect("media", status="held there")
+    for one in (desk, second):
+        one.ends_well()
     talk_without_the_client(stage)
     stage.shows(shown, matrix.ATTENDED)
+
+
+def named(call: Peer) -> str:
+    """Return what Replaces says of a call (RFC 3891 6.1), escaped as in a URI."""
+    answer = call.received("200")[-1]
+    (mine,) = re.findall("tag=(.+)", answer.header("From"))
+    (theirs,) = re.findall("tag=(.+)", answer.header("To"))
+    return quote(f"{answer.header('Call-ID')};to-tag={theirs};from-tag={mine}")
 
 
 def test_message_waiting(stage: Stage, shown: Matrix) -> None:

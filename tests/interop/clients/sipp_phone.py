@@ -29,7 +29,7 @@ class SippPhone:
     ) -> Peer:
         """Let it do something. `options` are SIPp's, `keys` the scenario's."""
         user, password, domain = self._line.account
-        signed = ("-au", user, "-ap", password, "-cid_str", "%u-%p")
+        signed = ("-au", user, "-ap", password)
         port = self._sipp.port()
         keys = {"caller": user, "domain": domain, "contact_port": self._place(port), **keys}
         return self._sipp.start(
