@@ -1,7 +1,6 @@
 """baresip as a phone with ears: it plays a WAV file, and writes down what it hears as another.
 
-Driven through its TCP interface: netstrings of JSON. No sound card is needed. mwi.so comes first:
-it subscribes without end when its first timer (1 ms) finds that baresip has registered already.
+Driven through its TCP interface: netstrings of JSON. No sound card is needed.
 """
 
 import json
