@@ -53,17 +53,18 @@ class Digits:
 
     def __init__(self, legs: Mapping[Side, Leg]) -> None:
         self._legs = legs
-        self._waiting: deque[tuple[Side, Key]] = deque()
+        self._waiting: deque[tuple[Leg, Key]] = deque()
         self._sent: Transaction | None = None
+        self._asked: Leg | None = None  # whose answer that waits for
         self._heard: dict[Side, _Heard] = {}
 
     def tell(self, pressed: Pressed, now: float) -> None:
         """Send the key of an event to the other side as INFO, when the last one is answered."""
         if self._repeats(pressed.side, pressed.event, now, is_info=False):
             return
-        if len(self._waiting) < MOST_WAITING:
-            key = Key(pressed.event, max(pressed.duration_ms, 1))
-            self._waiting.append((other_than(pressed.side), key))
+        leg = self._legs.get(other_than(pressed.side))
+        if leg is not None and len(self._waiting) < MOST_WAITING:
+            self._waiting.append((leg, Key(pressed.event, max(pressed.duration_ms, 1))))
         self._next()
 
     def repeats(self, side: Side, event: Within, now: float) -> bool:
@@ -93,9 +94,10 @@ class Digits:
         self._next()
 
     def _next(self) -> None:
+        if self._asked is not None and self._asked.is_over:  # transferred: its answer goes nowhere
+            self._sent = self._asked = None
         while self._sent is None and self._waiting:
-            side, key = self._waiting.popleft()
-            leg = self._legs.get(side)
-            if leg is not None and not leg.is_over:
+            leg, key = self._waiting.popleft()
+            if not leg.is_over:
                 headers = {"Content-Type": [RELAY]}
-                self._sent = leg.request("INFO", headers, key.to_body())
+                self._sent, self._asked = leg.request("INFO", headers, key.to_body()), leg

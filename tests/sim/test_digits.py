@@ -12,6 +12,7 @@ from sipcore.message.message import Request
 from tests.media.net import rtp
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.test_transfer import FOUR, refer, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 
@@ -227,6 +228,38 @@ def test_keys_wait_for_the_answer_of_the_one_before(tmp_path: Path) -> None:
             await here.pass_time(40)  # it never answers: timer F
             assert {one.body[:8] for one in late} == {b"Signal=1", b"Signal=2"}
             other.on_request = lambda _, event: False
+            talk.hang_up()
+            await here.pass_time(80)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_a_key_that_a_transferor_has_not_answered_keeps_back_no_later_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            last = await third(here)
+            last.on_invite = answering("8", WITH_INFO)
+            talk, other = await talking(here, ("8 101", WITH_INFO), ("8", WITH_INFO))
+            other.on_request = lambda _, event: event.request.method == "INFO"
+            source = (talk.phone.place[0], talk.phone.place[1] + 1000)
+
+            async def press(code: int) -> None:
+                here.sequence += 1
+                packet = rtp(here.sequence, 16000 * code, 7, 101, size=0)
+                event = Event(code, True, 10, 800).to_bytes()
+                here.workers.wires[0].deliver(source, port_in(talk.body), packet + event)
+                here.workers.run()
+                await here.pass_time(0.1)
+
+            await press(1)
+            await press(2)
+            refer(other, "8004")
+            await here.pass_time(2)
+            assert other.is_over
+            await press(3)
+            await press(4)
+            assert [one[:8] for one in infos(last.calls[0])] == [b"Signal=3", b"Signal=4"]
             talk.hang_up()
             await here.pass_time(80)
             assert here.leftovers() == {}
