@@ -184,14 +184,14 @@ class Transfer:
         """
         media = self.call.media
         assert self.offered is not None
-        media.ringback = None
+        heard, media.ringback = media.ringback, None
         standing = media.stand_in(self.side, *self.offered)
         media.speakers[self.side] = leg
         try:
             media.learn(self.side, answer, leg.source)
         except (BadMessage, MediaError):
             media.put_back(self.side, standing)
-            media.speakers[self.side] = self.leg
+            media.speakers[self.side], media.ringback = self.leg, heard
             raise
         return media.is_due(self.stays.side)
 

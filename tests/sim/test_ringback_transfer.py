@@ -10,7 +10,7 @@ from tests.sim.hearing import check_one_piece, check_ringback, listening, tones,
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_transfer import FOUR, refer, reports, third
+from tests.sim.test_transfer import FOUR, answer, refer, reports, third
 from tests.sim.world import World
 
 
@@ -126,6 +126,23 @@ def test_a_target_that_refuses_gives_who_stays_the_transferor_back(tmp_path: Pat
             here.beside(here.talk(other.phone, other.requests[0].body, 1))
             assert len(words(await here.listen(talk.phone, 2))) == 50
             assert not other.is_over
+            talk.hang_up()
+            here.tick_each(1.0)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_target_that_answers_with_no_usable_sdp_leaves_no_tone_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path, FOUR) as here:
+            talk, other, last = await _transferred(here, "")
+            assert tones(await here.listen(talk.phone, 1))
+            answer(last.calls[0], sdp(last.place, payload="18"))
+            await here.listen(talk.phone, 1)
+            assert reports(other)[-1] == "488 Not Acceptable Here"
+            assert not other.is_over
+            assert await here.listen(talk.phone, 6) == []
             talk.hang_up()
             here.tick_each(1.0)
             await check_all_is_over(here)
