@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sipcore.catalogue import DEFINITIONS, Definition
+from sipcore.catalogue import DEFINITIONS
+from sipcore.metric import Definition
 
 PAGE = Path(__file__).with_name("metrics.md")
 HEAD = """# Metrics

@@ -14,7 +14,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from sipcore import catalogue
-from sipcore.catalogue import MESSAGE_CLASSES, METHODS, Definition
+from sipcore.catalogue import MESSAGE_CLASSES, METHODS
+from sipcore.metric import Definition
 
 _CAUSES = {
     402: "refused",

@@ -13,6 +13,7 @@ from sipcore.message.notify import Counts
 from sipcore.metrics import Family, LabelValues, by_process, family
 from sipcore.node import Node
 from sipcore.policy.concurrency import carrier_key, trunk_key
+from sipcore.shares import MEDIA
 from sipcore.store.apart import Imported, import_apart
 from sipcore.store.database import StoreFault
 from sipcore.store.handover import unpack
@@ -304,5 +305,5 @@ def media_families(totals: dict[int, Totals]) -> list[Family]:
             share.definition,
             {f"media-{n}": getattr(one, share.field) * share.scale for n, one in totals.items()},
         )
-        for share in catalogue.MEDIA
+        for share in MEDIA
     ]

@@ -8,7 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sipcore import catalogue
 from sipcore.media.control import Totals
+from sipcore.metric import Definition
 from sipcore.metrics import Family, Metrics, by_process, cause_class, family, merge, render
+from sipcore.shares import MEDIA
 from sipcore.views import media_families
 
 
@@ -113,7 +115,7 @@ def test_merging_leaves_what_was_given_as_it_was() -> None:
 
 
 def test_every_figure_of_a_worker_is_on_the_page() -> None:
-    shared = [share.field for share in catalogue.MEDIA]
+    shared = [share.field for share in MEDIA]
     assert sorted(shared) == sorted(Totals.__struct_fields__)
 
 
@@ -125,7 +127,7 @@ def test_a_workers_figures_are_in_base_units() -> None:
 
 
 @pytest.mark.parametrize("one", catalogue.DEFINITIONS, ids=lambda one: one.name)
-def test_a_name_keeps_to_the_conventions_of_prometheus(one: catalogue.Definition) -> None:
+def test_a_name_keeps_to_the_conventions_of_prometheus(one: Definition) -> None:
     assert re.fullmatch(r"sipcore_[a-z]+(_[a-z]+)*", one.name)
     assert not one.name.endswith(("_total", "_count", "_sum", "_bucket", "_info_info"))
     assert not re.search(r"_(ms|us|milliseconds|minutes|hours|kb|mb|percent)(_|$)", one.name)

@@ -9,7 +9,8 @@ import pytest
 
 from deploy.dashboards.board import Board, Line, to_json
 from deploy.dashboards.boards import BOARDS
-from sipcore.catalogue import DEFINITIONS, Definition
+from sipcore.catalogue import DEFINITIONS
+from sipcore.metric import Definition
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "grafana"
 METRICS = {one.name: one for one in DEFINITIONS}
