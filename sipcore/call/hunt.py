@@ -305,7 +305,7 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
         if isinstance(item, Picked):
             if item.picker.take(call, group):
                 group.give_up(COMPLETED_ELSEWHERE)
-                return Won(item.picker, item.picker.invite.body, group.slot)
+                return Won(item.picker, item.picker.sdp, group.slot)
             continue
         if not isinstance(item, tuple):
             continue  # other media events do not matter before the answer

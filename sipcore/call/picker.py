@@ -33,6 +33,7 @@ class Picker(CallerLeg):
         self.rules = call.desk.settings.refresh
         self.who = source.id
         self.replaced = replaced
+        self.sdp = b""  # its offer, as an answer to the caller's
         self._answer = b""
 
     def feed(self, event: Told) -> None:
@@ -53,9 +54,10 @@ class Picker(CallerLeg):
             self.refuse(481)
             return False
         try:
+            self.sdp = call.media.as_answer(self.invite.body)
             self._answer = call.media.answer_here("b", self.invite.body, self.source)
         except (BadMessage, MediaError) as fault:
-            self.refuse(400 if isinstance(fault, BadMessage) else 488)
+            self.refuse(fault.status if isinstance(fault, BadMessage) else 488)
             return False
         call.draft.callee_routed = self.who
         return True

@@ -11,12 +11,12 @@ from sipcore.errors import MediaError
 from sipcore.media import lent, precondition
 from sipcore.media.codecs import TONE_CODECS, with_codecs
 from sipcore.media.control import Side
+from sipcore.media.fitting import align, answering, with_all
 from sipcore.media.lent import Speaker, Uneven
 from sipcore.media.offer import (
     Author,
     Described,
     Said,
-    align,
     facing_direction,
     only_formats,
     read,
@@ -70,12 +70,17 @@ class Agreement:
         to = other_than(side)
         if (author := self.author(side)).is_dual:
             author.choose(next((one.address for one in said.streams if one.address), said.source))
-        self._open = _Open(side, said, sdp, to, self._told.get(to))
+        before = self._told.get(to)
+        self._open = _Open(side, said, sdp, to, before)
         self._offered = parsed
         self._note_conditions(side, sdp, parsed)
         if side not in self._heard:  # early media needs the first one at once
             self.said[side], self._heard[side] = said, sdp
-        return self._tell(to, parsed, said.streams, is_offer=True)
+        streams = said.streams
+        if before is not None and len(before.streams) > len(streams):  # RFC 3264 8: never fewer
+            parsed = self._offered = with_all(parsed, parse_sdp(before.sdp))
+            streams = read(parsed, said.source).streams
+        return self._tell(to, parsed, streams, is_offer=True)
 
     def propose(self, side: Side, port: int) -> bytes:
         """Return an offer of our own for `side`, which nobody has said anything to."""
@@ -88,6 +93,17 @@ class Agreement:
         """Take an answer; return it for the other side. Raises BadMessage."""
         parsed = self._learn(side, sdp, source)
         return self._tell(other_than(side), parsed, self.said[side].streams)
+
+    def as_answer(self, sdp: bytes) -> bytes:
+        """Return an offer of who picks a call up as an answer to the one that waits.
+
+        Raises BadMessage where it is none.
+        """
+        if self._offered is None:
+            return sdp
+        parsed = answering(parse_sdp(sdp), self._offered)
+        align(parsed, self._offered)
+        return parsed.to_bytes()
 
     def learn(self, side: Side, sdp: bytes, source: str) -> None:
         """Take an answer that the other side cannot be told now: it is due. Raises BadMessage."""
@@ -275,6 +291,9 @@ class Agreement:
         event_type = -1
         mine = self.said.get(side)
         is_offer |= mine is None
+        if mine is not None and not is_offer and len(mine.streams) < len(streams):
+            sdp = Sdp(sdp.session, sdp.media[: len(mine.streams)], sdp.below)  # RFC 3264 6
+            streams = streams[: len(mine.streams)]
         has = lent.has_events(streams)
         if not has or not (is_offer or (mine is not None and lent.has_events(mine.streams))):
             sdp, event_type = self._fit(side, sdp, streams, is_offer=is_offer)

@@ -159,25 +159,6 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
     )
 
 
-def align(answer: Sdp, offered: Sdp) -> Sdp:
-    """Give an answer as many m-lines as the offer had (RFC 3264 6), and no codec that it had not.
-
-    Phones that leave out the m-lines they refuse are forgiven, and those that add codecs; an answer
-    with more m-lines than the offer, or with other codecs alone, raises BadMessage.
-    """
-    missing = len(offered.media) - len(answer.media)
-    if missing < 0:
-        raise BadMessage("answer with more m-lines than the offer", 488)
-    medias = answer.media
-    for index, one in enumerate(medias):
-        wanted = offered.media[index]
-        if one.formats != wanted.formats and not set(wanted.formats).issuperset(one.formats):
-            medias = (*medias[:index], _offered_alone(one, wanted), *medias[index + 1 :])
-    if missing:
-        medias += tuple(map(refused, offered.media[-missing:]))
-    return answer if medias is answer.media else Sdp(answer.session, medias, answer.below)
-
-
 def only_formats(media: Media, offered: Media, theirs: Described, mine: Described) -> Media | None:
     """Return an m-line of one side as the answer to the other's: what both can. None: nothing.
 
@@ -213,26 +194,6 @@ def facing_direction(theirs: Described, mine: Described) -> Described:
 def _is_event(codecs: dict[int, Codec], form: str) -> bool:
     codec = codecs.get(int(form)) if form.isdecimal() else None
     return codec is not None and codec.name.lower() in ("telephone-event", "cn")
-
-
-def _offered_alone(media: Media, offered: Media) -> Media:
-    """Drop the codecs of an answered m-line that were not offered, by number or by name."""
-    known = (*_codecs(offered).values(), *offered.codecs.values())
-    names = {(one.name.lower(), one.clock_rate) for one in known}
-    codecs = _codecs(media)
-    kept = [
-        form
-        for form in media.formats
-        if form in offered.formats
-        or (
-            form.isdecimal()
-            and (codec := codecs.get(int(form))) is not None
-            and (codec.name.lower(), codec.clock_rate) in names
-        )
-    ]
-    if not kept and media.port:
-        raise BadMessage("an answer with no codec that was offered", 488)
-    return with_formats(media, kept or list(media.formats))
 
 
 def with_formats(media: Media, kept: Sequence[str]) -> Media:
@@ -345,7 +306,7 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
         raise BadMessage("SDP without a c= line for an m-line")  # RFC 4566 5.7
     address = _usable(stated or "", source)
     is_null = not address and direction in _HELD
-    codecs = _codecs(media) if is_relayed else {}
+    codecs = codecs_of(media) if is_relayed else {}
     return Described(
         is_relayed,
         address,
@@ -361,7 +322,7 @@ def _read_media(sdp: Sdp, media: Media, source: str) -> Described:
     )
 
 
-def _codecs(media: Media) -> dict[int, Codec]:
+def codecs_of(media: Media) -> dict[int, Codec]:
     return _codecs_of((" ".join(media.formats), *media.below.lines))
 
 

@@ -103,6 +103,10 @@ class MediaSession(Placement):
         self.tell()
         return answered
 
+    def as_answer(self, sdp: bytes) -> bytes:
+        """Return the offer of who picks a call up as an answer to the caller. Raises BadMessage."""
+        return self._agreement.as_answer(sdp)
+
     def is_due(self, side: Side) -> bool:
         """Tell whether `side` must be told anew what the other one takes and sends."""
         return self._agreement.is_due(side)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from sipcore.errors import BadMessage
-from sipcore.media.offer import Author, Said, align, describe, is_held, read
+from sipcore.media.fitting import align
+from sipcore.media.offer import Author, Said, describe, is_held, read
 from sipcore.message.address import name_of, parse_address
 from sipcore.message.digest import ALGORITHMS, Nonces, is_right, parse_credentials
 from sipcore.message.framing import Framer

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from sipcore.errors import BadMessage
-from sipcore.media.offer import Author, align, describe, is_held, read
+from sipcore.media.fitting import align
+from sipcore.media.offer import Author, describe, is_held, read
 from sipcore.message.sdp import Codec, parse_sdp
 
 SOURCE = "198.51.100.7"

@@ -13,6 +13,8 @@ from tests.sim.test_transfer import FOUR, third
 from tests.sim.watching import INFO, Lamp
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, World, world
 
+VIDEO = b"m=video 40000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
 
 class Stage:
     """8001 calls 8002, where it rings; 8004 watches 8002."""
@@ -77,6 +79,31 @@ def test_who_watches_picks_up_what_rings(tmp_path: Path, more: str) -> None:
             assert (cdr.sip_status, cdr.ended_by) == (200, "callee")
             assert cdr.a_packets
             assert cdr.b_packets
+            await nothing_is_left(here)
+
+    simulate(main())
+
+
+def test_a_phone_with_video_picks_up_a_call_without(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            stage = Stage(here)
+            await stage.set()
+            talk = await stage.ring()
+            new = stage.pick_up(body=sdp(stage.last.place) + VIDEO)
+            await here.pass_time(2)
+            assert (talk.status, new.status) == (200, 200)
+            assert b"m=video" not in talk.body
+            assert b"m=video 0 " in new.body
+            talk.request("INVITE", sdp(talk.phone.place, "sendonly", version=3))
+            await here.pass_time(1)
+            assert talk.replies[-1] == ("INVITE", 200)
+            assert new.requests[-1].body.count(b"m=") == 2, "RFC 3264 8: never fewer"
+            assert talk.answers[-1].body.count(b"m=") == 1, "RFC 3264 6"
+            new.request("INVITE", sdp(new.phone.place, version=3) + VIDEO)
+            await here.pass_time(1)
+            assert new.replies[-1] == ("INVITE", 200)
+            talk.hang_up()
             await nothing_is_left(here)
 
     simulate(main())
