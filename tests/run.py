@@ -68,10 +68,10 @@ def as_root() -> list[str] | None:
 
 
 def run_tests(is_long: bool, left_out: list[Path]) -> int:
-    """Run pytest, two workers; what shares a group runs one after the other. Returns its status."""
+    """Run pytest, two workers; tests/conftest.py says what runs in a row. Returns its status."""
     argv = [
         *pytest(),
-        *("-n", str(WORKERS), "--dist", "loadgroup", "--durations", "10"),
+        *("-n", str(WORKERS), "--dist", "loadscope", "--durations", "10"),
         *chosen(is_long),
         *(f"--ignore={path}" for path in left_out),
     ]

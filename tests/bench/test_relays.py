@@ -11,7 +11,7 @@ from bench.rtpengine import Rtpengine
 from bench.worker import Worker
 from tests.packages import require
 
-pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("media-bench")]
+pytestmark = pytest.mark.interop
 CALLS = 5
 PLAN = Plan(0.2, 0.4, 1000)
 

@@ -18,13 +18,12 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder are interop tests, one after the other: they watch the clock."""
+    """All of this folder are interop tests."""
     for item in items:
         if item.path.is_relative_to(HERE):
             if "shown" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.matrix)
             item.add_marker(pytest.mark.interop)
-            item.add_marker(pytest.mark.xdist_group("interop"))
     items.sort(key=lambda item: item.path == HERE / "test_page.py")  # it looks back
 
 
