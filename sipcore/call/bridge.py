@@ -16,8 +16,9 @@ from sipcore.call.draft import Draft
 from sipcore.call.dress import offered
 from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
+from sipcore.call.group import Won
 from sipcore.call.held import Held
-from sipcore.call.hunt import Won, hunt
+from sipcore.call.hunt import hunt
 from sipcore.call.keep import keep
 from sipcore.call.lamp import Line, dialog_of, move, show
 from sipcore.call.leg import Leg, Side

@@ -11,7 +11,7 @@ from sipcore.message.signer import CHALLENGED
 
 if TYPE_CHECKING:
     from sipcore.call.callee import CalleeLeg
-    from sipcore.call.hunt import Caller, Group
+    from sipcore.call.group import Caller, Group
 
 
 def rings_signed(call: "Caller", group: "Group", leg: "CalleeLeg", event: Reply) -> bool:

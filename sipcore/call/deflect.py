@@ -19,7 +19,7 @@ from sipcore.message.message import Response
 from sipcore.policy.attempt import Attempt, Source
 
 if TYPE_CHECKING:
-    from sipcore.call.hunt import Caller, Group, Won
+    from sipcore.call.group import Caller, Group, Won
     from sipcore.call.onward import Onward
 
 MOST_CONTACTS = 5

@@ -25,7 +25,7 @@ from sipcore.policy.attempt import Source
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
-    from sipcore.call.hunt import Caller
+    from sipcore.call.group import Caller
 
 RETRY_AFTER_S = "2"
 PAUSE_MS = 500

@@ -27,6 +27,11 @@ class Ending(Struct, frozen=True, gc=False):
     is_quoted: bool = False
 
     @property
+    def is_no_answer(self) -> bool:
+        """True for a failure of the way there, not an answer of somebody who was reached."""
+        return self.status == 408 or 500 <= self.status < 600
+
+    @property
     def header(self) -> str:
         """The Reason header for whoever is told of the end."""
         said = "" if self.is_quoted else self.reason

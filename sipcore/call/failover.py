@@ -13,7 +13,7 @@ from sipcore.message.values import parse_number
 
 if TYPE_CHECKING:
     from sipcore.call.callee import CalleeLeg
-    from sipcore.call.hunt import Caller, Group
+    from sipcore.call.group import Caller, Group
     from sipcore.message.message import Request
 
 

@@ -4,28 +4,20 @@ Carriers are failed over on 5xx, 408, a transport error, or no response at all f
 never after a 18x. A peer with several places is tried at each of them before that: failover.py.
 """
 
-from collections.abc import Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
-
-from msgspec import Struct
-
 from sipcore.call import early
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.credentials import rings_signed
 from sipcore.call.deflect import Deflection, deflects
-from sipcore.call.dress import as_heard, offered
+from sipcore.call.dress import as_heard
 from sipcore.call.ending import Ending, failed, quoted, refused
 from sipcore.call.failover import note_reply, rings_at_next, rings_on
-from sipcore.call.inbox import Inbox
-from sipcore.call.invite import Inviter, Way, invite, ways_to
-from sipcore.call.leg import Item, Landed, Leg, Party, Picked
-from sipcore.call.picker import Picker
-from sipcore.dialog.events import Cancelled, Reply, Told, Unacked, Within
+from sipcore.call.group import Caller, Group, Won
+from sipcore.call.invite import Way, ways_to
+from sipcore.call.leg import Landed, Leg, Picked
+from sipcore.dialog.events import Cancelled, Reply, Unacked, Within
 from sipcore.dialog.refresh import raised
 from sipcore.errors import MediaError
 from sipcore.media.control import Lost
-from sipcore.media.session import MediaSession
 from sipcore.message.message import Request
 from sipcore.message.reason import (
     COMPLETED_ELSEWHERE,
@@ -35,149 +27,15 @@ from sipcore.message.reason import (
     why_cancelled,
 )
 from sipcore.policy.attempt import (
-    Attempt,
     CarrierTarget,
     Permit,
-    Source,
     Target,
     refuse_permitted,
 )
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.profile import USUAL
-from sipcore.policy.standing import Result
 
-if TYPE_CHECKING:
-    from sipcore.call.onward import Onward
-
-_IS_HEARD = attrgetter("is_heard")
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
-
-
-class Caller(Inviter, Protocol):
-    """For whom it rings: a call, or an attempt that follows from one."""
-
-    inbox: Inbox[Item]
-    is_delayed: bool
-    permit: Permit | None
-    ringing: Sequence[CalleeLeg]  # of the group that rings now
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def a(self) -> Leg | None: ...
-
-    @property
-    def media(self) -> MediaSession: ...
-
-    def notify(self, leg: Leg, event: Told) -> None: ...
-
-    @property
-    def attempt(self) -> Attempt: ...
-
-    @property
-    def path(self) -> tuple[Source, ...]:
-        """Who has forwarded it already."""
-        ...
-
-    def ring(self, status: int, sdp: bytes) -> None: ...
-
-    def show(self) -> None:
-        """Tell lamps that somebody rings no more."""
-        ...
-
-    def respond_early(self, leg: Leg, event: Within) -> None: ...
-
-    def forward(self, attempt: Attempt, offer: bytes, by: Source) -> "Onward":
-        """Make the attempt to which `by` has deflected it."""
-        ...
-
-
-class Won(Struct):
-    """The leg that answered, and its SDP; and the forwards by which it was reached, in order."""
-
-    leg: CalleeLeg | Picker
-    sdp: bytes
-    slot: Slot
-    onwards: tuple["Onward", ...] = ()
-
-
-class Group:
-    """Targets that ring together, and what has come of them."""
-
-    def __init__(
-        self, targets: tuple[Target, ...], slot: Slot, permit: Permit, offer: bytes
-    ) -> None:
-        self.targets = targets
-        self.slot = slot
-        self.permit = permit
-        self.offer = offer
-        self.legs: list[CalleeLeg] = []
-        self.ways: dict[CalleeLeg, Way] = {}
-        self.refusals: list[Ending] = []
-        self.deflections: list[Deflection] = []
-        self.is_carrier = isinstance(targets[0], CarrierTarget)
-        self.has_rung = False
-        self.rung_at: float | None = None
-        self.is_ours = False  # it ended for our own reason, not for what the targets did
-
-    @property
-    def is_lost(self) -> bool:
-        return all(leg.is_over for leg in self.legs) and all(
-            one.is_over for one in self.deflections
-        )
-
-    @property
-    def is_heard(self) -> bool:
-        """True when something has come back from one of them."""
-        return any(map(_IS_HEARD, self.legs))
-
-    @property
-    def has_other_places(self) -> bool:
-        return any(way.others for way in self.ways.values())
-
-    def ring(self, call: Caller, way: Way, target: Party, again: Request | None = None) -> None:
-        """Send an INVITE on a way to a target: a first one, or `again` at another place."""
-        offer = self.offer if way.peer is None else offered(way.peer.profile, self.offer)
-        request = invite(call, self.permit, way, offer)
-        if again is not None:
-            request.headers |= {name: again.headers[name] for name in ("From", "Call-ID")}
-        self.send(call, way, target, request)
-
-    def send(self, call: Caller, way: Way, target: Party, request: Request) -> CalleeLeg:
-        """Send an INVITE that is made already."""
-        leg = CalleeLeg(call.desk.endpoint, call.notify, request, way.hop, way.who)
-        leg.party, leg.owner, leg.rules = target, call, call.desk.settings.refresh
-        if way.peer is not None and way.peer.profile.dtmf != "any":
-            leg.dtmf = way.peer.profile.dtmf
-        self.legs.append(leg)
-        self.ways[leg] = way
-        return leg
-
-    @property
-    def carrier(self) -> str | None:
-        first = self.targets[0]
-        return first.id if isinstance(first, CarrierTarget) else None
-
-    def result(self, outcome: Won | Ending | None) -> Result:
-        """Return what the outcome says of the carrier."""
-        if isinstance(outcome, Won):
-            return "answered"
-        if outcome is None or self.is_ours or outcome.by == "caller":
-            return "rejected" if self.has_rung else "given-up"
-        return "failed" if _is_no_answer(outcome) and not self.has_rung else "rejected"
-
-    def give_up(self, reason: str | None = None) -> None:
-        """Cancel all that still ring."""
-        for leg in self.legs:
-            if not leg.is_over:
-                leg.cancel(reason)
-
-    def best_refusal(self) -> Ending:
-        """Choose what the caller is told (RFC 3261 16.7): 6xx first, then the lowest class."""
-        if not self.refusals:
-            return failed(408, "no answer", q850=18)
-        return min(self.refusals, key=lambda one: (one.status < 600, one.status // 100, one.status))
 
 
 async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
@@ -207,7 +65,7 @@ async def hunt(call: Caller, permit: Permit, offer: bytes) -> Won | Ending:
         if not group.is_carrier or not _may_try_next(outcome, group):
             return outcome
         last = outcome
-    if last is None or _is_no_answer(last):
+    if last is None or last.is_no_answer:
         text = "no carrier has a channel free"
         if last is not None:
             text = last.reason if not last.is_quoted else f"{last.status} from the last carrier"
@@ -225,12 +83,7 @@ def _slot_for(call: Caller, targets: tuple[Target, ...]) -> Slot | None:
 def _may_try_next(end: Ending, group: Group) -> bool:
     if group.has_rung or end.by == "caller":
         return False
-    return _is_no_answer(end)
-
-
-def _is_no_answer(end: Ending) -> bool:
-    """Tell a failure of the way there from an answer of somebody who was reached."""
-    return end.status == 408 or 500 <= end.status < 600
+    return end.is_no_answer
 
 
 def _begin(call: Caller, group: Group) -> tuple[float, bool]:
@@ -259,14 +112,8 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
             except MediaError as fault:
                 group.is_ours = True
                 group.refusals.append(failed(503, f"{way.who}: {fault}", q850=88))
-    if not group.legs and group.refusals:
-        return group.best_refusal()
     if not group.legs:
-        return (
-            failed(480, "not registered", q850=20)
-            if not group.is_carrier
-            else failed(503, "carrier has no address")
-        )
+        return _nowhere(group)
     desk = call.desk
     settings = desk.settings
     now = desk.loop.time()
@@ -279,18 +126,16 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
             ring_until = max(ring_until, now + settings.outside_ring_s)
         item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
         if item is None:
-            if not is_heard and group.is_heard:
+            if is_heard:
+                group.give_up('Q.850;cause=19;text="no answer"')
+                return failed(480, "no answer", q850=19)
+            if group.is_heard:
                 continue  # a 100 came meanwhile: it may ring on
-            now = desk.loop.time()
-            if not is_heard and now < ring_until:
-                if rings_on(call, group):
-                    heard_until = now + settings.carrier_silence_s
-                    continue
-                if not group.is_carrier:
-                    heard_until = ring_until
-                    continue
-            group.give_up('Q.850;cause=19;text="no answer"' if is_heard else None)
-            return failed(480 if is_heard else 408, "no answer", q850=19 if is_heard else 102)
+            heard_until = _silence_until(call, group, ring_until)
+            if heard_until > desk.loop.time():
+                continue
+            group.give_up()
+            return failed(408, "no answer", q850=102)
         if isinstance(item, Ending):
             group.give_up()
             group.is_ours = True
@@ -313,6 +158,23 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
         outcome = _heed(call, group, leg, event)
         if outcome is not None:
             return outcome
+
+
+def _nowhere(group: Group) -> Ending:
+    """Why there is nobody to ring at."""
+    if group.refusals:
+        return group.best_refusal()
+    if group.is_carrier:
+        return failed(503, "carrier has no address")
+    return failed(480, "not registered", q850=20)
+
+
+def _silence_until(call: Caller, group: Group, ring_until: float) -> float:
+    """Nobody was heard: say until when that is all right. At other places, if there are any."""
+    now = call.desk.loop.time()
+    if now < ring_until and rings_on(call, group):
+        return now + call.desk.settings.carrier_silence_s
+    return now if group.is_carrier else ring_until
 
 
 def _landed(call: Caller, group: Group, deflection: Deflection) -> Won | Ending | None:

@@ -12,7 +12,8 @@ from msgspec import structs
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed, refused
-from sipcore.call.hunt import Caller, Won, hunt
+from sipcore.call.group import Caller, Won
+from sipcore.call.hunt import hunt
 from sipcore.call.inbox import Inbox
 from sipcore.call.leg import Item, Leg
 from sipcore.cdr.entry import Ended

@@ -17,7 +17,7 @@ from sipcore.policy.attempt import Source
 
 if TYPE_CHECKING:
     from sipcore.call.bridge import Call
-    from sipcore.call.hunt import Caller, Group
+    from sipcore.call.group import Caller, Group
 
 
 class Picker(CallerLeg):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipcore.call import part
 from sipcore.call.ending import Ending, failed, hung_up
 from sipcore.call.exchange import OVER
-from sipcore.call.hunt import Won
+from sipcore.call.group import Won
 from sipcore.call.keep import keep
 from sipcore.call.lamp import move
 from sipcore.call.leg import Act, Deed, Leg
