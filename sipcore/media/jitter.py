@@ -178,11 +178,13 @@ class JitterBuffer:
         own = int(streams.own_ssrc[streams.peer[row]])
         if streams.sequence[row] == 0:
             streams.sequence[row] = MODULUS + (own & 0x7FFF)
-        if streams.source_rate[row] == 0:
-            streams.source_rate[row] = _DEFAULT_RATE
             streams.source_ticks[row] = own & 0xFFFFFF
-            streams.floor[row] = now - streams.source_ticks[row] / _DEFAULT_RATE
-            streams.offset[row] = streams.floor[row] + self._least_s
+        if streams.source_rate[row] == 0:  # of one who has sent events alone, time goes on
+            played_at = float(streams.scheduled_at[row])
+            at = played_at if played_at > -np.inf else now + self._least_s
+            streams.source_rate[row] = _DEFAULT_RATE
+            streams.offset[row] = at - streams.source_ticks[row] / _DEFAULT_RATE
+            streams.floor[row] = streams.offset[row] - self._least_s
 
     def hurry(self, row: int, now: float) -> None:
         """Let all that waits of a stream leave now."""

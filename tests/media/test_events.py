@@ -275,3 +275,14 @@ def test_an_event_grows_to_its_length_and_ends_three_times(
     assert told == sorted(set(told))
     assert all(b - a <= step for a, b in zip([0, *told], told, strict=False))
     assert all(parse_event(one.to_bytes()) == one for one in events)
+
+
+def test_time_goes_on_from_the_keys_of_one_who_has_sent_nothing_else() -> None:
+    bench = opened()
+    play(bench, spaced(key(7, 0x90001600, 0, durations=(160, 320)), START), rest_s=1.5)
+    before = tones(bench)[-1]
+    press(bench)
+    bench.wait(1.0)
+    after = tones(bench)[-1]
+    assert after.ssrc == before.ssrc
+    assert 0 < after.timestamp - before.timestamp < 5 * 8000
