@@ -114,7 +114,7 @@ def test_what_arrives_is_handed_over_and_answered() -> None:
             "sipcore_messages_total", {"direction": "out", "method": "OPTIONS", "class": "2xx"}
         ) == 1  # fmt: skip
         await asyncio.sleep(33)
-        assert (shell.stack.count(), shell.stack.timer_count()) == (0, 0)
+        assert (shell.stack.count(), len(shell.stack.timers)) == (0, 0)
 
     simulate(main())
 
@@ -380,7 +380,7 @@ def test_mutilated_messages_never_raise_and_meet_no_bug(data: list[bytes]) -> No
                 shell.endpoint.receive(one, flow)
         assert shell.bad("bug") == 0
         await asyncio.sleep(100)
-        assert (shell.stack.count(), shell.stack.timer_count()) == (0, 0)
+        assert (shell.stack.count(), len(shell.stack.timers)) == (0, 0)
         assert shell.stack.dialogs == {}
 
     simulate(main())

@@ -89,10 +89,6 @@ class Machine:
         while (transaction := self.timers.pop_due(now)) is not None:
             self.feed(transaction, transaction.take_due(), None, now)
 
-    def timer_count(self) -> int:
-        """Return how many timers are set."""
-        return len(self.timers)
-
     def repeat(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set retry and timeout. A reliable transport repeats nothing but what is acknowledged end
         to end: a 2xx (13.3.1.4), a reliable 18x (RFC 3262 3)."""

@@ -5,7 +5,7 @@ requests are given to its user, who accepts them and responds.
 """
 
 import zlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 from sipcore.dialog import matching
@@ -24,6 +24,7 @@ from sipcore.dialog.events import (
 )
 from sipcore.dialog.machine import Machine
 from sipcore.dialog.oversize import LARGE, Oversize
+from sipcore.dialog.servers import Servers
 from sipcore.dialog.tables import (
     ACK,
     CALLING,
@@ -62,16 +63,18 @@ class Stack:
         self, token: Callable[[int], str], timing: Timing | None = None, most: int = MOST_MERGED
     ) -> None:
         self._token = token
-        self._most_merged = most
         self._mark = f"{matching.COOKIE}{token(8)}"
         self.mark = self._mark.encode()  # every branch of ours has it
         self._clients: dict[tuple[str, ...], Transaction] = {}
-        self._servers: dict[tuple[str, ...], Transaction] = {}
-        self._merged: dict[tuple[str, ...], Transaction] = {}
-        self._unacked: dict[tuple[str, str, int], Transaction] = {}
+        self._servers = Servers(most)
         self.out: deque[Send | Event] = deque()  # what poll() takes; a busy owner takes it itself
         self._machine = Machine(timing or Timing(), self.out, self)
         self.timers = self._machine.timers  # a busy owner looks at earliest_at itself
+        self.absorbed = self._machine.absorbed  # what came and had no place, by kind
+        # What was sent again "out" by a timer, "in" because the peer repeated.
+        self.repeats = self._machine.repeats
+        # What ended by "timeout" or because the "transport" could not send.
+        self.failures = self._machine.failures
         self.next_timeout = self.timers.next_at
         self.dialogs = Dialogs()
         self.oversize = Oversize()
@@ -104,10 +107,7 @@ class Stack:
             self._send_cancel(transaction, now)
 
     def _receive_ack(self, ack: Request, now: float) -> None:
-        transaction = self._servers.get(matching.server_key(ack))
-        if transaction is None:
-            key = (ack.to.tag or "", ack.from_.tag or "", ack.cseq.number)
-            transaction = self._unacked.get(key)
+        transaction = self._servers.of_ack(ack)
         if transaction is None:
             self.absorbed["stray ACK"] += 1
         else:
@@ -147,7 +147,7 @@ class Stack:
 
     def _receive_outside(self, request: Request, flow: Flow) -> None:
         is_ours = any(self._mark in via for via in request.headers["Via"])
-        if is_ours or matching.merge_key(request) in self._merged:
+        if is_ours or self._servers.has_merged(request):
             self.reply_statelessly(request, flow, 482)
         else:
             self.out.append(Arrival(request, flow))
@@ -158,9 +158,7 @@ class Stack:
         """Open the server transaction of an Arrival. An INVITE gets its 100 at once."""
         transaction = self._open_server(request, flow, self._token(16), now)
         transaction.user = user
-        if len(self._merged) < self._most_merged:
-            transaction.merge_key = matching.merge_key(request)
-            self._merged[transaction.merge_key] = transaction
+        self._servers.merge(transaction)
         return transaction
 
     def has_server(self, key: tuple[str, ...]) -> bool:
@@ -196,11 +194,13 @@ class Stack:
         data = write_response(transaction.echo, status, headers, body)
         word = S1XX_RELIABLE if is_reliable else word_of(status, is_ours=True)
         if status >= 200:
-            self._unmerge(transaction)
+            self._servers.unmerge(transaction)
             if transaction.retry is not None:
                 self.settle(transaction, now)
             if transaction.is_invite:
-                self._conclude(transaction, word)
+                if word == S2XX:
+                    self._servers.await_ack(transaction)
+                self.dialogs.conclude(transaction, is_accepted=word == S2XX)
         is_sent = self._machine.feed(transaction, word, data, now)
         if status >= 200:  # what lingers is small
             transaction.request, transaction.echo = NO_REQUEST, None
@@ -287,21 +287,6 @@ class Stack:
         """Take the next thing to send or to tell."""
         return self.out.popleft() if self.out else None
 
-    @property
-    def absorbed(self) -> Counter[str]:
-        """What came and had no place, by kind."""
-        return self._machine.absorbed
-
-    @property
-    def repeats(self) -> dict[str, int]:
-        """How often something was sent again: "out" by a timer, "in" because the peer repeated."""
-        return self._machine.repeats
-
-    @property
-    def failures(self) -> dict[str, int]:
-        """How many transactions ended by "timeout" or because the "transport" could not send."""
-        return self._machine.failures
-
     def transactions(self) -> list[Transaction]:
         """Return all that live."""
         return [*self._clients.values(), *self._servers.values()]
@@ -313,18 +298,14 @@ class Stack:
     @property
     def is_settled(self) -> bool:
         """True when no request of ours waits for an answer, and no answer of ours for its ACK."""
-        return not self._unacked and all(one.is_answered for one in self._clients.values())
-
-    def timer_count(self) -> int:
-        """Return how many timers are set."""
-        return self._machine.timer_count()
+        return self._servers.is_settled and all(one.is_answered for one in self._clients.values())
 
     # The machine's owner
 
     def tell(self, transaction: Transaction, message: Request | Response) -> None:
         """Turn a message that passed the tables into an event."""
         if isinstance(message, Request):  # only an ACK is told of a server transaction
-            self._forget_ack(transaction)
+            self._servers.await_no_ack(transaction)
             self.out.append(Acked(transaction.user, transaction, message))
             transaction.user = None
             return
@@ -351,13 +332,11 @@ class Stack:
 
     def forget(self, transaction: Transaction) -> None:
         """Let a transaction go that has ended."""
-        self._unmerge(transaction)
-        self._forget_ack(transaction)
         if transaction.is_client:
             self._clients.pop(transaction.key, None)
             self.dialogs.end_early(transaction)
         else:
-            self._servers.pop(transaction.key, None)
+            self._servers.forget(transaction)
         transaction.dialogs = ()
         transaction.user = transaction.echo = None
         transaction.request, transaction.kept = NO_REQUEST, b""
@@ -392,22 +371,3 @@ class Stack:
         key = (invite.key[0], "CANCEL")
         self._open_client(Transaction(NON_INVITE_CLIENT, key, cancel, invite.flow, ""), now)
         self._machine.feed(invite, CANCELLED, None, now)
-
-    def _conclude(self, transaction: Transaction, word: str) -> None:
-        """Keep a 2xx's place for its ACK; a refused INVITE's dialogs are over."""
-        if word == S2XX:
-            request = transaction.request
-            key = (transaction.tag, request.from_.tag or "", request.cseq.number)
-            transaction.ack_key = key
-            self._unacked[key] = transaction
-        self.dialogs.conclude(transaction, is_accepted=word == S2XX)
-
-    def _forget_ack(self, transaction: Transaction) -> None:
-        if transaction.ack_key is not None:
-            self._unacked.pop(transaction.ack_key, None)
-            transaction.ack_key = None
-
-    def _unmerge(self, transaction: Transaction) -> None:
-        if transaction.merge_key is not None:
-            self._merged.pop(transaction.merge_key, None)
-            transaction.merge_key = None

@@ -207,7 +207,7 @@ class Lab:
 
     def leftovers(self) -> tuple[int, int, int]:
         """Count transactions, timers, dialogs."""
-        return self.stack.count(), self.stack.timer_count(), len(self.stack.dialogs)
+        return self.stack.count(), len(self.stack.timers), len(self.stack.dialogs)
 
 
 def heard(method: str, *rows: str, branch: str = "z9hG4bKa", transport: str = "udp") -> bytes:

@@ -50,7 +50,7 @@ def test_a_provisional_ends_the_repeats_and_the_wait_of_an_invite(flow: Flow) ->
     lab.advance(3600)
     assert lab.labels() == ["INVITE"]
     assert lab.replies() == [100, 180]
-    assert lab.stack.timer_count() == 0
+    assert len(lab.stack.timers) == 0
 
 
 def test_after_a_provisional_other_requests_are_resent_every_t2() -> None:  # 17.1.2.2
@@ -122,7 +122,7 @@ def test_an_accepted_invite_hears_of_every_2xx_for_timer_m(flow: Flow) -> None: 
     assert [one.remote_tag for one in dialogs if one is not None] == ["one", "two"]
     assert lab.labels() == ["INVITE"], "a 2xx is acknowledged by the user"
     lab.advance(0.1)
-    assert (lab.stack.count(), lab.stack.timer_count()) == (0, 0)
+    assert (lab.stack.count(), len(lab.stack.timers)) == (0, 0)
     lab.answer(200, "three")
     assert lab.replies() == [200, 200]
     assert lab.stack.absorbed["stray response"] == 1

@@ -228,7 +228,7 @@ class TwoStacks(RuleBasedStateMachine):
     @invariant()
     def nobody_has_more_timers_than_two_for_each_transaction(self) -> None:
         for side in getattr(self, "sides", ()):
-            assert side.stack.timer_count() <= 2 * side.stack.count()
+            assert len(side.stack.timers) <= 2 * side.stack.count()
 
     def teardown(self) -> None:
         """Both hang up; then nothing is delivered any more."""
@@ -238,7 +238,7 @@ class TwoStacks(RuleBasedStateMachine):
             side.give_up()
             side.advance(side.now + LONGEST_S)
             assert side.stack.transactions() == []
-            assert side.stack.timer_count() == 0
+            assert len(side.stack.timers) == 0
             assert side.stack.dialogs == {}
 
 

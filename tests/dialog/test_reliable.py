@@ -28,7 +28,7 @@ def test_a_reliable_18x_is_repeated_at_doubling_intervals_until_its_prack() -> N
         lab.stack.settle(transaction, lab.now)
         lab.advance(40)
         assert len(lab.sent_at("183")) == 6
-        assert lab.stack.timer_count() == 0
+        assert len(lab.stack.timers) == 0
 
 
 @pytest.mark.parametrize("status", [200, 486])
@@ -52,7 +52,7 @@ def test_the_user_is_told_when_no_prack_comes() -> None:  # 3: it should refuse 
     lab.drain()
     lab.advance(32.5)
     assert isinstance(lab.told[-1], Unacked)
-    assert lab.stack.timer_count() == 0
+    assert len(lab.stack.timers) == 0
     assert lab.respond(transaction, 504)
 
 

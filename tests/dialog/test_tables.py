@@ -120,7 +120,7 @@ def test_every_state_ends_by_itself_or_when_its_user_does_something(
         lab.cancel(transaction) if transaction.is_client else lab.respond(transaction, 487)
     lab.advance(64)
     assert transaction.state == "terminated"
-    assert (lab.stack.count(), lab.stack.timer_count()) == (0, 0)
+    assert (lab.stack.count(), len(lab.stack.timers)) == (0, 0)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

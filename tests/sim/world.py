@@ -240,7 +240,7 @@ class World:
         node = self.node
         counts = {
             "transactions": node.stack.count(),
-            "timers": node.stack.timer_count(),
+            "timers": len(node.stack.timers),
             "dialogs": len(node.stack.dialogs),
             "slots": len(node.desk.slots),
             "calls": len(node.desk.calls),
