@@ -7,6 +7,8 @@ from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Reply, Told, Within
 from sipcore.message.message import Headers, Request, Response
 from tests.sim.phone import Phone
+from tests.sim.talking import check_all_is_over
+from tests.sim.world import World
 
 INFO = "{urn:ietf:params:xml:ns:dialog-info}"
 
@@ -98,3 +100,18 @@ class Lamp:
     def states(self) -> list[list[str]]:
         """Return the states of dialogs, NOTIFY by NOTIFY."""
         return [[state for state, _, _ in self.shown(one)] for one in self.notifies]
+
+
+async def watch(here: World, number: str = "8001", event: str = "dialog") -> Lamp:
+    """Let the workshop's phone watch somebody."""
+    lamp = Lamp(here.phone("8002", "workshop-8002"), number, event)
+    assert (await lamp.subscribe()).status == 200
+    await here.pass_time(0.1)
+    return lamp
+
+
+async def check_left_alone(here: World) -> None:
+    """Check that nothing is left once every subscription is over."""
+    await here.pass_time(800)
+    assert len(here.node.watchers) == 0
+    await check_all_is_over(here)
