@@ -136,26 +136,11 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
                 continue
             group.give_up()
             return failed(408, "no answer", q850=102)
-        if isinstance(item, Ending):
-            group.give_up()
-            group.is_ours = True
-            return item
-        if isinstance(item, Lost):
-            group.is_ours = True
-            return failed(503, "media worker lost", q850=41)
-        if isinstance(item, Landed):
-            if (landed := _landed(call, group, item.deflection)) is not None:
-                return landed
-            continue
-        if isinstance(item, Picked):
-            if item.picker.take(call, group):
-                group.give_up(COMPLETED_ELSEWHERE)
-                return Won(item.picker, item.picker.sdp, group.slot)
-            continue
-        if not isinstance(item, tuple):
-            continue  # other media events do not matter before the answer
-        leg, event = item
-        outcome = _heed(call, group, leg, event)
+        if isinstance(item, tuple):
+            leg, event = item
+            outcome = _heed(call, group, leg, event)
+        else:
+            outcome = _heed_node(call, group, item)
         if outcome is not None:
             return outcome
 
@@ -193,8 +178,25 @@ def _landed(call: Caller, group: Group, deflection: Deflection) -> Won | Ending 
     return group.best_refusal()
 
 
+def _heed_node(call: Caller, group: Group, item: object) -> Won | Ending | None:
+    """Act on what comes from the node, its media, or another attempt."""
+    if isinstance(item, Ending):
+        group.give_up()
+        group.is_ours = True
+        return item
+    if isinstance(item, Lost):
+        group.is_ours = True
+        return failed(503, "media worker lost", q850=41)
+    if isinstance(item, Landed):
+        return _landed(call, group, item.deflection)
+    if isinstance(item, Picked) and item.picker.take(call, group):
+        group.give_up(COMPLETED_ELSEWHERE)
+        return Won(item.picker, item.picker.sdp, group.slot)
+    return None  # other media events do not matter before the answer
+
+
 def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending | None:
-    """Act on one event; return the outcome when there is one."""
+    """Act on one event of a leg; return the outcome when there is one."""
     if leg is call.a:
         if isinstance(event, Cancelled):
             group.give_up(why_cancelled(event.request))
