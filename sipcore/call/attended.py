@@ -21,7 +21,7 @@ from sipcore.message.refer import Replaces
 from sipcore.policy.attempt import CarrierTarget
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 NO_SUCH_CALL = failed(481, "Replaces names no call of this customer's")
 GLARES = 3

@@ -4,15 +4,12 @@ admit -> media -> hunt -> answer (journalled first) -> talk until the first end.
 ends the legs still up, closes the media, gives the slots back and writes the CDR, in every path.
 """
 
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from msgspec import structs
 
-from sipcore.call.callee import CalleeLeg
+from sipcore.call.call import Call
 from sipcore.call.caller import CallerLeg
-from sipcore.call.desk import Desk
-from sipcore.call.draft import Draft
 from sipcore.call.dress import offered
 from sipcore.call.early import until_acknowledged
 from sipcore.call.ending import Ending, failed, refused
@@ -20,200 +17,22 @@ from sipcore.call.group import Won
 from sipcore.call.held import Held
 from sipcore.call.hunt import hunt
 from sipcore.call.keep import keep
-from sipcore.call.lamp import Line, dialog_of, move, show
-from sipcore.call.leg import Leg, Side
-from sipcore.call.onward import Onward, forward
-from sipcore.call.part import Part, of_leg, open_parts
+from sipcore.call.lamp import show
+from sipcore.call.part import Part
 from sipcore.call.picker import Picker
 from sipcore.call.talk import Talk
 from sipcore.call.taping import is_recorded, keep_recording
 from sipcore.cdr.entry import Answered, Ended
 from sipcore.cdr.journal import JournalError
-from sipcore.dialog.events import Cancelled, Told, Within
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
-from sipcore.media.session import LegStatistics, MediaSession
-from sipcore.message.flow import Flow
-from sipcore.message.headers import METHODS
-from sipcore.message.message import Request
-from sipcore.message.notify import DialogState
-from sipcore.message.reason import q850_in
-from sipcore.policy.attempt import (
-    Attempt,
-    Permit,
-    Refuse,
-    Source,
-    refuse_permitted,
-)
-from sipcore.policy.concurrency import Slot
+from sipcore.media.session import LegStatistics
+from sipcore.policy.attempt import Permit, Refuse, refuse_permitted
 from sipcore.policy.decide import decide
 
 BUG = Ending("node", 500, 41, "internal error")
 
 _log = logger(__name__)
-
-
-class Call:
-    """The state of one call that its parts share. Owned by bridge(); ended by leaving it."""
-
-    path: tuple[Source, ...] = ()
-    diverted: str | None = None
-    referrer: Source | None = None
-    ringing: Sequence[CalleeLeg] = ()
-    pickup: Picker | None = None  # who wants it while it rings
-
-    def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
-        self.desk = desk
-        self.book = desk.book()
-        self.attempt = attempt
-        self.id = desk.ids.record(desk.clock.wall_s())
-        self.inbox = desk.inbox()
-        self.draft = Draft(desk.clock, self.id, request.call_id, desk.settings.node)
-        self.draft.callee_dialled = attempt.dialled
-        if attempt.source.kind == "trunk":
-            self.draft.trunk = attempt.source.id
-        elif attempt.source.kind == "carrier":
-            self.draft.carrier = attempt.source.id
-        forwards = request.number("Max-Forwards", 255)
-        self.max_forwards = 70 if forwards is None else forwards
-        self.is_delayed = not request.body
-        self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
-        self.a.rules, self.a.is_reliable = desk.settings.refresh, desk.settings.is_reliable
-        self.a.party, self.a.owner = attempt.source, self
-        self.sides: dict[Side, Leg] = {"a": self.a}
-        self.talking: Talk | None = None
-        self.parts: list[Part] = []  # its records, once it has more than one
-        self.given: Part | None = None  # its record, where another call goes on with it
-        self.state = "setup"
-        self.is_emergency = False
-        self.is_over = False
-        self.permit: Permit | None = None
-        self.lines: tuple[Line, ...] | None = None  # extensions whose lamps may show it; see lamp
-        desk.enter(self)
-
-    @property
-    def media(self) -> MediaSession:
-        """The call's sound; there from the permit on."""
-        assert self._media is not None
-        return self._media
-
-    _media: MediaSession | None = None
-    slots: list[Slot]
-    held: Held
-
-    def notify(self, leg: Leg, event: Told) -> None:
-        """Put a leg's event into the inbox."""
-        self.inbox.feed((leg, event))
-
-    def end_for(self, reason: str) -> None:
-        """Ask the call to end, for the node's own reason."""
-        status = 200 if self.is_answered else 503
-        self.inbox.feed(Ending("node", status, 41, reason))
-
-    def ring(self, status: int, sdp: bytes) -> None:
-        """Tell the caller that it rings, or let it hear early media."""
-        if self.draft.ringing_at is None:
-            self._count_setup()
-            self.state = "ringing"
-        self.show()
-        self.draft.ring()
-        self.a.progress(status, sdp)
-
-    def show(self) -> None:
-        """Tell lamps that it has changed."""
-        show(self)
-
-    def respond_unknown(self, leg: Leg, event: Within) -> None:
-        """Refuse a request that is not carried: 405 for known methods, 501 for others."""
-        status = 405 if event.request.method in METHODS else 501
-        self.desk.endpoint.respond(event.transaction, status, {"Allow": [leg.allowed]})
-
-    def heed_newcomer(self, leg: Leg, event: Told) -> None:
-        """Answer one who has answered and has no place in the call yet: it may hang up."""
-        if not isinstance(event, Within):
-            return
-        if event.request.method == "BYE":
-            self.desk.endpoint.respond(event.transaction, 200)
-            leg.close()
-        elif event.request.method == "INVITE":
-            self.desk.endpoint.respond(event.transaction, 491)
-        else:
-            self.respond_early(leg, event)
-
-    def forward(self, attempt: Attempt, offer: bytes, by: Source) -> Onward:
-        """Make the attempt to which a party of this one has deflected it."""
-        return forward(self, attempt, offer, by)
-
-    def respond_early(self, leg: Leg, event: Within) -> None:
-        """Answer a request within an early dialog: it is there, but nothing is carried yet."""
-        if event.request.method in ("OPTIONS", "INFO"):
-            self.desk.endpoint.respond(event.transaction, 200, {"Allow": [leg.allowed]})
-        else:
-            self.respond_unknown(leg, event)
-
-    def gave_up(self) -> Ending | None:
-        """Return the ending if the caller's CANCEL waits in the inbox."""
-        for item in self.inbox:
-            if isinstance(item, tuple) and isinstance(item[1], Cancelled) and item[0] is self.a:
-                return failed(487, "caller gave up", "caller", q850_in(item[1].request) or 16)
-        return None
-
-    def settle(self) -> None:
-        """Give back to the legs what came too late for the call: each gets its answer."""
-        for item in self.inbox.drain():
-            if isinstance(item, tuple):
-                leg, event = item
-                if leg.is_over:
-                    leg.feed(event)
-
-    def describe(self) -> Mapping[str, str | float | None]:
-        """Return what `sipcore show calls` tells."""
-        draft, now = self.draft, self.desk.clock.monotonic()
-        return {
-            "id": self.id,
-            "state": self.state,
-            "direction": draft.direction,
-            "customer": draft.customer,
-            "caller": draft.caller_shown or draft.caller_asserted,
-            "callee": draft.callee_dialled,
-            "via": draft.carrier or draft.trunk,
-            "age_s": round(now - draft.setup_on, 1),
-            "talked_s": round(self.desk.clock.wall_s() - draft.answered_at, 1)
-            if draft.answered_at
-            else None,
-        }
-
-    @property
-    def is_answered(self) -> bool:
-        return self.state == "answered"
-
-    @property
-    def records(self) -> list[str]:
-        """The ids of its records that go on."""
-        return [part.draft.id for part in open_parts(self.parts)] if self.parts else [self.id]
-
-    def record_of(self, leg: Leg) -> str:
-        """Return the id of the record that a leg's journal lines belong to."""
-        return of_leg(self.parts, leg).draft.id if self.parts else self.id
-
-    def dialog_of(self, line: Line) -> DialogState | None:
-        """Return what the busy lamp of an extension shows of the call."""
-        return dialog_of(self, line)
-
-    def attach(self, media: MediaSession) -> None:
-        self._media = media
-
-    def _count_setup(self) -> None:
-        desk = self.desk
-        desk.metrics.call_setup_s.observe(desk.clock.monotonic() - self.draft.setup_on)
-
-    def note_answer(self) -> None:
-        """Take note that the callee has answered."""
-        if self.draft.ringing_at is None:
-            self._count_setup()
-        self.state = "answered"
-        # A forward, or who picked it up, has led to somebody who was not expected.
-        (move if self.parts or self.pickup else show)(self)
 
 
 async def bridge(call: Call, counted: AbstractContextManager[None]) -> None:

@@ -24,7 +24,7 @@ from sipcore.message.reason import q850_in
 from sipcore.policy.attempt import Source
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
     from sipcore.call.group import Caller
 
 RETRY_AFTER_S = "2"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sipcore.call.bridge import Call, bridge
+from sipcore.call.bridge import bridge
+from sipcore.call.call import Call
 from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
 from sipcore.call.identity import asserted, number_in, privacy

@@ -26,12 +26,7 @@ from sipcore.message.reason import (
     status_of,
     why_cancelled,
 )
-from sipcore.policy.attempt import (
-    CarrierTarget,
-    Permit,
-    Target,
-    refuse_permitted,
-)
+from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitted
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.profile import USUAL
 

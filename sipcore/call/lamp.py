@@ -13,7 +13,7 @@ from sipcore.message.notify import DialogState
 from sipcore.policy.attempt import ExtensionTarget, Source
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 Line = tuple[str, str]  # customer, extension
 

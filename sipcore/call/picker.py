@@ -16,7 +16,7 @@ from sipcore.message.message import Request
 from sipcore.policy.attempt import Source
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
     from sipcore.call.group import Caller, Group
 
 

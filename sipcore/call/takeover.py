@@ -32,7 +32,7 @@ from sipcore.policy.attempt import Source
 from sipcore.policy.concurrency import Slot, trunk_key
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
     from sipcore.call.desk import Desk
 
 BUSY: Headers = {"Retry-After": ["2"]}

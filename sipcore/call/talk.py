@@ -29,7 +29,7 @@ from sipcore.message.message import Headers
 from sipcore.message.refer import wants_no_reports
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 MOST_CARRIED = 32  # open at once in one call
 SILENCE_SLACK_S = 2.0  # the worker looks once a second

@@ -7,7 +7,7 @@ from sipcore.call.picker import Picker
 from sipcore.policy.attempt import ExtensionTarget, Permit, Source
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 
 def is_recorded(call: "Call", permit: Permit, leg: CalleeLeg | Picker) -> bool:

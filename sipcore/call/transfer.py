@@ -32,7 +32,7 @@ from sipcore.policy.attempt import Attempt
 from sipcore.policy.concurrency import Slot, trunk_key
 
 if TYPE_CHECKING:
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 AGAIN_S = 0.1  # a re-INVITE between the two is still open
 WORTH_ANOTHER = frozenset({500, 503})

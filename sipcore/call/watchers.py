@@ -27,7 +27,7 @@ from sipcore.message.uri import Uri
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
-    from sipcore.call.bridge import Call
+    from sipcore.call.call import Call
 
 FULL_S = 60
 STOP_S = 5  # after which, and within as much again, phones subscribe at the next process

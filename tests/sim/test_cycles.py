@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.bridge import Call
+from sipcore.call.call import Call
 from sipcore.call.leg import Leg
 from sipcore.call.talk import Talk
 from sipcore.media.session import MediaSession

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.bridge import Call
+from sipcore.call.call import Call
 from sipcore.message.message import Request
 from sipcore.message.uri import Uri
 from tests.sim.loop import simulate

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sipcore.call.bridge import Call
+from sipcore.call.call import Call
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
