@@ -60,7 +60,8 @@ class Digits:
 
     def tell(self, pressed: Pressed, now: float) -> None:
         """Send the key of an event to the other side as INFO, when the last one is answered."""
-        if self._repeats(pressed.side, pressed.event, now, is_info=False):
+        began = now - pressed.duration_ms / 1000  # it is told when it is over
+        if self._repeats(pressed.side, _Heard(pressed.event, False, now), began):
             return
         leg = self._legs.get(other_than(pressed.side))
         if leg is not None and len(self._waiting) < MOST_WAITING:
@@ -73,15 +74,15 @@ class Digits:
             key = key_in(event.request)
         except BadMessage:
             return False  # what it means is the other side's business
-        return self._repeats(side, key.event, now, is_info=True)
+        return self._repeats(side, _Heard(key.event, True, now), now)
 
-    def _repeats(self, side: Side, event: int, now: float, *, is_info: bool) -> bool:
+    def _repeats(self, side: Side, key: _Heard, began: float) -> bool:
         last = self._heard.get(side)
-        is_same = last is not None and (last.event, last.is_info) == (event, not is_info)
-        if last is not None and is_same and now - last.at < SAME_S:
+        is_same = last is not None and (last.event, last.is_info) == (key.event, not key.is_info)
+        if last is not None and is_same and began - last.at < SAME_S:
             del self._heard[side]
             return True
-        self._heard[side] = _Heard(event, is_info, now)
+        self._heard[side] = key
         return False
 
     def owns(self, transaction: Transaction) -> bool:

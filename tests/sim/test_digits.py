@@ -203,6 +203,25 @@ def test_a_key_that_comes_both_ways_is_told_once(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_a_key_held_for_long_that_comes_both_ways_is_told_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            talk, other = await talking(here, ("8 101", WITH_INFO), ("8", WITH_INFO))
+            talk.request("INFO", FIVE, dict(RELAY))
+            source = (talk.phone.place[0], talk.phone.place[1] + 1000)
+            for at in range(1, 101):
+                packet = rtp(at, 16000, 7, 101, size=0)
+                event = Event(5, at == 100, 10, at * 160).to_bytes()
+                here.workers.wires[0].deliver(source, port_in(talk.body), packet + event)
+                here.workers.run()
+                await here.pass_time(0.02)
+            await here.pass_time(1)
+            assert infos(other) == [FIVE]
+            talk.hang_up()
+
+    simulate(main())
+
+
 def test_keys_wait_for_the_answer_of_the_one_before(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
