@@ -47,7 +47,7 @@ class Talk:
         self._upkeep = Upkeep(call.media, call.desk.ids, self._legs)
         if call.a.has_spoken_early:
             self._upkeep.look(call.desk.loop.time())
-        self._carried: dict[Transaction, Transaction] = {}
+        self._carried: dict[Transaction, tuple[Transaction, Leg]] = {}  # and who is asked
         self._digits: Digits | None = None
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
@@ -71,14 +71,21 @@ class Talk:
             self.is_over = True
             self._exchange.abort()
             self._upkeep.close()
-            for asked in self._carried.values():  # RFC 3261 15.1.2
+            for asked, _ in self._carried.values():  # RFC 3261 15.1.2
                 self._call.desk.endpoint.respond(asked, 487)
             if self._transfer is not None:
                 await self._transfer.stop()
 
     def look(self) -> None:
-        """Tell a side, as soon as that may be, what the other has changed without it."""
+        """Tell a side, as soon as that may be, what the other has changed without it.
+
+        Whoever has asked something of one who was transferred away is answered.
+        """
         self._upkeep.look(self._call.desk.loop.time())
+        for passed, (asked, leg) in list(self._carried.items()):
+            if leg.is_over:
+                del self._carried[passed]
+                self._call.desk.endpoint.respond(asked, 480)
 
     @property
     def is_free(self) -> bool:
@@ -227,8 +234,9 @@ class Talk:
             self._call.desk.endpoint.respond(event.transaction, 503)
             return
         request = event.request
-        passed = self._other(leg).request(request.method, carried(request), request.body)
-        self._carried[passed] = event.transaction
+        other = self._other(leg)
+        passed = other.request(request.method, carried(request), request.body)
+        self._carried[passed] = event.transaction, other
 
     async def _reply(self, leg: Leg, event: Reply) -> Ending | None:
         status = event.response.status
@@ -252,9 +260,9 @@ class Talk:
         if self._digits is not None and self._digits.owns(event.transaction):
             self._digits.answered()
             return None
-        asked = self._carried.pop(event.transaction, None)
-        if asked is not None and not (event.is_local and status == 408):  # RFC 4320 4.2
-            self._call.desk.endpoint.respond(asked, passable(status, 503))
+        found = self._carried.pop(event.transaction, None)
+        if found is not None and not (event.is_local and status == 408):  # RFC 4320 4.2
+            self._call.desk.endpoint.respond(found[0], passable(status, 503))
         return None
 
     def _acked(self, leg: Leg, event: Acked) -> None:

@@ -39,6 +39,25 @@ def test_an_update_while_the_transferor_has_left_is_answered(tmp_path: Path) -> 
     simulate(main())
 
 
+def test_what_a_transferor_was_asked_and_never_answered_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            _, talk, _, other = await talking(here)
+            await third(here)
+            other.on_request = lambda _, event: event.request.method == "INFO"
+            talk.request("INFO", b"<picture_fast_update/>", {"Content-Type": ["text/xml"]})
+            await here.pass_time(0.5)
+            assert talk.replies == []
+            refer(other, "8004")
+            await here.pass_time(2)
+            assert talk.replies == [("INFO", 480)], "else it gives the call up after 32 s"
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
 def test_a_refresh_that_the_transferor_never_answered_holds_no_other_back(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
