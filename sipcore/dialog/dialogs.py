@@ -6,6 +6,8 @@ from sipcore.dialog.transaction import Transaction
 from sipcore.message.flow import Flow
 from sipcore.message.message import Request, Response
 
+MOST_RINGING, MOST_FORKS = 32, 64  # dialogs that an INVITE begins: by 1xx, and in all
+
 
 class Dialogs(dict[tuple[str, str], Dialog]):
     """Dialogs by (our tag, the peer's tag)."""
@@ -23,7 +25,7 @@ class Dialogs(dict[tuple[str, str], Dialog]):
     def of_response(self, transaction: Transaction, response: Response) -> Dialog | None:
         """Find or begin the dialog that a response to an INVITE of ours belongs to (12.1.2).
 
-        It is no 100, which belongs to none.
+        It is no 100, which belongs to none. Nor do forks beyond any that there are: each is kept.
         """
         tag, status = response.to.tag, response.status
         if tag is None:
@@ -36,6 +38,8 @@ class Dialogs(dict[tuple[str, str], Dialog]):
         if dialog is None:
             if not is_initial:
                 return None  # an answer from nobody in this dialog
+            if len(transaction.dialogs) >= (MOST_RINGING if status < 200 else MOST_FORKS):
+                return None
             detour = transaction.detour
             flow = transaction.flow if detour is None else detour.flow  # TCP was for one request
             dialog = Dialog.of_client(transaction.request, response, flow)

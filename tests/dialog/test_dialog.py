@@ -3,6 +3,7 @@
 import pytest
 
 from sipcore.dialog.dialog import FILLED_S, MOST_REQUESTS, Dialog
+from sipcore.dialog.dialogs import MOST_FORKS, MOST_RINGING
 from sipcore.dialog.events import Reply, Within
 from sipcore.dialog.negotiation import (
     ASKED,
@@ -67,6 +68,21 @@ def test_each_fork_that_answers_has_its_own_dialog() -> None:  # 13.2.2.4
     assert confirmed == ["two", "three"]
     lab.advance(32)
     assert sorted(key[1] for key in lab.stack.dialogs) == ["three", "two"], "early ones are over"
+
+
+def test_forks_without_end_are_not_kept_and_the_one_that_answers_is() -> None:
+    lab = Lab()
+    lab.ask("INVITE")
+    for number in range(1000):
+        lab.answer(180, f"ringing-{number}")
+    assert len(lab.stack.dialogs) == MOST_RINGING
+    lab.answer(200, "answering")
+    dialog = lab.reply().dialog
+    assert dialog is not None
+    assert dialog.is_confirmed
+    for number in range(1000):
+        lab.answer(200, f"late-{number}")
+    assert len(lab.stack.dialogs) <= MOST_FORKS
 
 
 @pytest.mark.parametrize("how", ["refused", "failed"])
