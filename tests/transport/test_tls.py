@@ -18,7 +18,7 @@ from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls, proven_names
 from tests.transport.certificates import Authority, Pair
 from tests.transport.conftest import Run
-from tests.transport.test_stream import ONE, TWO
+from tests.transport.tcp import ONE, TWO
 
 
 class Peer:

@@ -18,7 +18,7 @@ from sipcore.transport.tls import Tls
 from sipcore.transport.websocket import MOST_MESSAGE_BYTES, WebSocketTransport
 from tests.transport.certificates import Authority
 from tests.transport.conftest import Run
-from tests.transport.test_stream import ONE
+from tests.transport.tcp import ONE
 
 SIP = Subprotocol("sip")
 
