@@ -4,14 +4,14 @@ from pathlib import Path
 
 from tests.sim.loop import simulate
 from tests.sim.phone import sdp
+from tests.sim.talking import ringing, talking, two_desks
 from tests.sim.world import CARRIER_A, CARRIER_B, OUTSIDE, PBX, world
 
 
 def test_a_phone_registers_and_calls_another(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             talk = caller.call("8002")
             await talk.answered.wait()
             assert [one.status for one in talk.answers] == [401, 100, 180, 200]
@@ -52,11 +52,8 @@ def test_an_outside_call_shows_the_accounts_number(tmp_path: Path) -> None:
 def test_the_media_of_both_sides_meets_in_the_relay(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
-            offered = callee.calls[0].requests[0].body
+            _, talk, _, other = await talking(here)
+            offered = other.requests[0].body
             assert b"127.0.0.1" in offered
             assert b"10.0.1.1" not in offered
             assert b"127.0.0.1" in talk.body
@@ -69,11 +66,7 @@ def test_the_media_of_both_sides_meets_in_the_relay(tmp_path: Path) -> None:
 def test_a_caller_who_gives_up_cancels_the_callee(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            callee.on_invite = callee.ring
-            talk = caller.call("8002")
-            await callee.rang.wait()
+            _, talk, callee = await ringing(here)
             await here.pass_time(3)
             talk.hang_up()
             await talk.ended.wait()
@@ -90,8 +83,7 @@ def test_a_caller_who_gives_up_cancels_the_callee(tmp_path: Path) -> None:
 def test_a_busy_callee_is_busy_for_the_caller(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             callee.on_invite = lambda talk: callee.refuse(talk, 486)
             talk = caller.call("8002")
             await talk.ended.wait()
@@ -106,8 +98,7 @@ def test_a_busy_callee_is_busy_for_the_caller(tmp_path: Path) -> None:
 def test_nobody_answers(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             callee.on_invite = callee.ring
             talk = caller.call("8002")
             await talk.ended.wait()
@@ -204,17 +195,14 @@ def test_no_carrier_is_tried_after_it_has_rung(tmp_path: Path) -> None:
 def test_hold_and_resume_pass_through(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
+            caller, talk, callee, other = await talking(here)
             await here.pass_time(1)
             talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
             await here.pass_time(1)
             assert talk.replies == [("INVITE", 100), ("INVITE", 200)]
-            assert b"a=sendonly" in callee.calls[0].requests[-1].body
+            assert b"a=sendonly" in other.requests[-1].body
             assert b"a=recvonly" in talk.body
-            callee.calls[0].request("INVITE", sdp(callee.place, "sendrecv", version=2))
+            other.request("INVITE", sdp(callee.place, "sendrecv", version=2))
             await here.pass_time(1)
             assert b"a=sendrecv" in talk.requests[-1].body
             talk.hang_up()
@@ -227,15 +215,12 @@ def test_hold_and_resume_pass_through(tmp_path: Path) -> None:
 def test_offers_that_cross_get_491_and_the_call_lives(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
+            caller, talk, callee, other = await talking(here)
             await here.pass_time(1)
             talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
-            callee.calls[0].request("INVITE", sdp(callee.place, "sendonly", version=2))
+            other.request("INVITE", sdp(callee.place, "sendonly", version=2))
             await here.pass_time(2)
-            statuses = {status for _, status in talk.replies + callee.calls[0].replies}
+            statuses = {status for _, status in talk.replies + other.replies}
             assert 491 in statuses
             assert not talk.is_over
             talk.hang_up()
@@ -248,12 +233,9 @@ def test_offers_that_cross_get_491_and_the_call_lives(tmp_path: Path) -> None:
 def test_a_bye_during_a_re_invite_ends_everything(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
+            caller, talk, _, other = await talking(here)
             await here.pass_time(1)
-            callee.calls[0].on_request = lambda one, event: event.request.method == "INVITE"
+            other.on_request = lambda one, event: event.request.method == "INVITE"
             talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
             await here.pass_time(1)
             talk.hang_up()
@@ -267,8 +249,7 @@ def test_a_bye_during_a_re_invite_ends_everything(tmp_path: Path) -> None:
 def test_an_invite_without_sdp_is_answered_with_an_offer(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             talk = caller.call("8002", body=b"")
             await talk.answered.wait()
             assert b"m=audio" in callee.calls[0].requests[0].body
@@ -283,14 +264,11 @@ def test_an_invite_without_sdp_is_answered_with_an_offer(tmp_path: Path) -> None
 def test_info_is_carried_across_and_unknown_methods_are_not(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
+            _, talk, _, other = await talking(here)
             picture = {"Content-Type": ["application/media_control+xml"]}
             talk.request("INFO", b"<media_control/>", picture)
             await here.pass_time(1)
-            assert callee.calls[0].requests[-1].body == b"<media_control/>"
+            assert other.requests[-1].body == b"<media_control/>"
             talk.request("PUBLISH")
             talk.request("DANCE")
             await here.pass_time(1)

@@ -14,6 +14,7 @@ from sipcore.message.uri import Uri
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Talk, sdp
+from tests.sim.talking import ringing, two_desks
 from tests.sim.world import OUTSIDE, World, world
 
 
@@ -69,11 +70,7 @@ def test_a_call_id_that_is_no_utf_8_leaves_a_record_and_no_call(tmp_path: Path) 
 def test_a_worker_lost_while_it_rings_refuses_the_call(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            callee.on_invite = callee.ring
-            talk = caller.call("8002")
-            await callee.rang.wait()
+            _, talk, callee = await ringing(here)
             here.workers.kill()
             await talk.ended.wait()
             assert talk.status == 503
@@ -221,8 +218,7 @@ class SlowJournal(InlineJournal):
 def test_a_caller_who_gives_up_while_the_disk_hangs_is_not_connected(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             slow = SlowJournal(tmp_path / "slow", here.metrics)
             slow.start()
             here.node.desk.journal = slow
@@ -249,8 +245,7 @@ class RefusingJournal(InlineJournal):
 def test_an_answer_that_cannot_be_synced_is_no_answer_for_the_caller(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             refusing = RefusingJournal(tmp_path / "journal", here.metrics)
             refusing.start()
             here.node.desk.journal = refusing
@@ -268,11 +263,7 @@ def test_an_answer_that_cannot_be_synced_is_no_answer_for_the_caller(tmp_path: P
 def test_a_ringing_phone_may_ask(tmp_path: Path, method: str, status: int) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            callee.on_invite = callee.ring
-            talk = caller.call("8002")
-            await callee.rang.wait()
+            _, talk, callee = await ringing(here)
             await here.pass_time(0.1)
             callee.calls[0].request(method)
             await here.pass_time(0.1)

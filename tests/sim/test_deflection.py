@@ -6,7 +6,7 @@ import pytest
 
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
-from tests.sim.talking import check_all_is_over
+from tests.sim.talking import check_all_is_over, two_desks
 from tests.sim.test_corners import RefusingJournal
 from tests.sim.test_transfer import FOUR, refer, reports, third
 from tests.sim.world import CARRIER_B, OUTSIDE, World, world
@@ -250,8 +250,7 @@ def test_a_carriers_302_is_followed_where_its_setting_allows(
         async with world(tmp_path, provisioning=provisioning) as here:
             carrier = here.carrier()
             here.carrier(CARRIER_B)
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             deflect(carrier, "<sip:8002@acme.example>")
             talk = caller.call(OUTSIDE)
             await (talk.answered if followed else talk.ended).wait()

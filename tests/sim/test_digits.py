@@ -12,6 +12,7 @@ from sipcore.message.message import Request
 from tests.media.net import rtp
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.talking import two_desks
 from tests.sim.test_transfer import FOUR, refer, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
@@ -41,8 +42,7 @@ async def talking(
     b: tuple[str, dict[str, list[str]]],
 ) -> tuple[Talk, Talk]:
     """Let 8001, with these formats and fields, call 8002 with those."""
-    caller = await here.desk_phone()
-    callee = await here.desk_phone("8002", "workshop-8002")
+    caller, callee = await two_desks(here)
     callee.on_invite = answering(*b)
     talk = caller.call("8002", a[1], sdp(caller.place, payload=a[0]))
     await talk.answered.wait()

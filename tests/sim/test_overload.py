@@ -18,6 +18,7 @@ from tests.sim.busy import SlowProcessor
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone, Talk
+from tests.sim.talking import talking, two_desks
 from tests.sim.world import NODE, PBX, World, world
 from tests.store.files import DEMO, replaced
 
@@ -143,10 +144,7 @@ def test_what_is_in_work_and_emergency_calls_pass_a_node_that_takes_nothing_new(
 ) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            talk = caller.call("8002")
-            await talk.answered.wait()
+            caller, talk, callee, _ = await talking(here)
             callee.on_invite = callee.ring
             ringing = caller.call("8002")
             await here.pass_time(0.1)
@@ -196,8 +194,7 @@ def test_an_emergency_call_whose_number_stands_in_to_alone_is_let_in(tmp_path: P
 def test_a_repeat_of_what_is_in_work_is_no_new_work(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             callee.on_invite = callee.ring
 
             def drops(source: Place, to: Place, data: bytes) -> bool:

@@ -9,6 +9,7 @@ from sipcore.message.message import Headers, Request
 from sipcore.message.privacy import hides_number, wishes_of
 from sipcore.message.uri import Uri
 from tests.sim.loop import simulate
+from tests.sim.talking import two_desks
 from tests.sim.world import OUTSIDE, world
 
 ID: Headers = {"Privacy": ["id"]}
@@ -48,8 +49,7 @@ def test_who_hides_from_a_phone_is_anonymous_there_and_known_in_the_record(tmp_p
 def test_a_colleague_may_hide_inside(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             await caller.call("8002", ID).answered.wait()
             assert b"8001" not in callee.calls[0].requests[0].to_bytes()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.sim.loop import simulate
+from tests.sim.talking import ringing
 from tests.sim.world import CARRIER_B, OUTSIDE, world
 
 
@@ -21,11 +22,7 @@ def test_a_call_answered_elsewhere_is_no_missed_call(
 ) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            callee.on_invite = callee.ring
-            talk = caller.call("8002")
-            await callee.rang.wait()
+            caller, talk, callee = await ringing(here)
             await here.pass_time(1)
             assert talk.invite is not None
             caller.endpoint.cancel(talk.invite, said)

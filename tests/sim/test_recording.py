@@ -10,6 +10,7 @@ from sipcore.media import control
 from tests.media.tape import read
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
+from tests.sim.talking import two_desks
 from tests.sim.world import OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 
@@ -93,8 +94,7 @@ def test_a_call_that_nobody_wants_recorded(tmp_path: Path) -> None:
 def test_a_call_that_is_not_answered_is_not_recorded(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             callee.on_invite = lambda one: callee.refuse(one, 486)
             await caller.call("8002").ended.wait()
             assert (await only_cdr(here)).recording is None

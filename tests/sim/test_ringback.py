@@ -12,7 +12,7 @@ from tests.sim.loop import simulate
 from tests.sim.parties import habits, party, two_phones
 from tests.sim.party import Party, PartyPhone, description
 from tests.sim.phone import Talk, sdp
-from tests.sim.talking import check_all_is_over, talking
+from tests.sim.talking import check_all_is_over, talking, two_desks
 from tests.sim.test_transfer import FOUR, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World
 
@@ -297,8 +297,7 @@ def test_the_tone_outlives_its_media_worker(tmp_path: Path) -> None:
 def test_a_forwarded_call_that_rings_is_heard_after_an_announcement(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path, FOUR) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             last = await third(here)
             last.on_invite = last.ring
             callee.on_invite = lambda talk: callee.ring(talk, 183, sdp(callee.place))

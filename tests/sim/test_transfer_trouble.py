@@ -7,7 +7,7 @@ from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
-from tests.sim.talking import check_all_is_over, talking
+from tests.sim.talking import check_all_is_over, talking, two_desks
 from tests.sim.test_corners import RefusingJournal
 from tests.sim.test_transfer import FOUR, answer, refer, reports, third
 from tests.sim.world import world
@@ -61,8 +61,7 @@ def test_what_a_transferor_was_asked_and_never_answered_is_answered(tmp_path: Pa
 def test_a_refresh_that_the_transferor_never_answered_holds_no_other_back(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             last = await third(here)
             refreshed = []
 

@@ -9,7 +9,7 @@ from sipcore.message.flow import Flow
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone, sdp
-from tests.sim.talking import talking
+from tests.sim.talking import talking, two_desks
 from tests.sim.world import NODE, OUTSIDE, World, world
 
 
@@ -85,8 +85,7 @@ def test_a_held_phone_may_be_silent(tmp_path: Path) -> None:
 def test_a_caller_that_never_acknowledges_is_let_go(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
 
             def drops(source: Place, to: Place, data: bytes) -> bool:
                 is_ack = data.startswith(b"ACK") and source == caller.place
@@ -110,8 +109,7 @@ def test_a_caller_that_never_acknowledges_is_let_go(tmp_path: Path) -> None:
 def test_a_callee_who_hangs_up_before_the_ack_waits_for_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             lost = 0
 
             def drops(source: Place, to: Place, data: bytes) -> bool:
@@ -141,8 +139,7 @@ def test_a_callee_who_hangs_up_before_the_ack_waits_for_it(tmp_path: Path) -> No
 def test_an_answer_that_is_not_on_disk_does_not_go_on(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             here.journal.refuse = "no space left on device"
             talk = caller.call("8002")
             await talk.ended.wait()
@@ -259,8 +256,7 @@ def test_what_cannot_be_done_is_refused_at_the_door(
 def test_max_forwards_is_carried_across_less_one(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
+            caller, callee = await two_desks(here)
             talk = caller.call("8002", {"Max-Forwards": ["5"]})
             await talk.answered.wait()
             assert callee.calls[0].requests[0].first("Max-Forwards") == "4"

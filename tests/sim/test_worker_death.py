@@ -8,7 +8,7 @@ from sipcore.config import parse_config
 from tests.media.tape import read
 from tests.sim.loop import simulate
 from tests.sim.phone import sdp
-from tests.sim.talking import check_all_is_over, recorded_cdr, talking
+from tests.sim.talking import check_all_is_over, recorded_cdr, ringing, talking
 from tests.sim.world import world
 
 TWO_WORKERS = parse_config("[media]\nworkers = 2\n")
@@ -42,11 +42,7 @@ def test_a_call_outlives_its_media_worker(tmp_path: Path, workers: int) -> None:
 def test_a_call_that_rings_outlives_its_media_worker(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, config=TWO_WORKERS) as here:
-            caller = await here.desk_phone()
-            callee = await here.desk_phone("8002", "workshop-8002")
-            callee.on_invite = callee.ring
-            talk = caller.call("8002")
-            await callee.rang.wait()
+            caller, talk, callee = await ringing(here)
             here.workers.kill(0)
             await here.pass_time(1)
             callee.pick_up(callee.calls[0])
