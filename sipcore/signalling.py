@@ -23,6 +23,7 @@ from sipcore.media.pool import MediaPool
 from sipcore.media.staging import salvage, salvage_all
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
+from sipcore.pages import MOST_AT_ONCE, LargePages
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.nameserver import NameServers
@@ -33,6 +34,8 @@ from sipcore.transport.tls import Tls
 from sipcore.transport.udp import UdpTransport
 from sipcore.transport.websocket import WebSocketTransport
 from sipcore.views import Views
+
+PAGES_S = 10.0
 
 _log = logger(__name__)
 
@@ -84,7 +87,7 @@ class SignallingProcess:
         views = Views(node, store, self._data, clock.wall_s())
         control = ControlServer(self._data, views.handlers())
         await control.start()
-        routes = None
+        routes = pages = None
         try:
             await self._start_media(media)
             await self._finish_recordings()
@@ -96,11 +99,14 @@ class SignallingProcess:
             gc.collect()
             gc.freeze()  # what is there now stays: the collector need not walk it again
             gc.set_threshold(20_000, 10, 1000)
+            pages = asyncio.create_task(_gather_pages())
             views.is_open = True
             _log.info("ready node=%s", config.node.name)
             await self._stopping.wait()
             await self._end(node, config.limits.drain_s)
         finally:
+            if pages is not None:
+                pages.cancel()
             if routes is not None:
                 routes.close()
             node.close()
@@ -217,6 +223,14 @@ class SignallingProcess:
             asyncio.get_running_loop().remove_reader(self._settings.lifeline_fd)
             self._stops = 2
             self._stop()
+
+
+async def _gather_pages() -> None:
+    """Give what the process remembers large pages, a few at a time: it grows with the load."""
+    pages = LargePages()
+    while True:
+        took = await asyncio.to_thread(pages.gather)
+        await asyncio.sleep(PAGES_S if took < MOST_AT_ONCE else 1.0)
 
 
 def run(settings: SignallingSettings) -> None:
