@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from sipcore.message.message import Request
-from tests.sim.party import Habits, Party, PartyPhone, direction_of, formats_of
+from tests.sim.description import direction_of, formats_of
+from tests.sim.party import Habits, Party, PartyPhone
 from tests.sim.world import World
 
 HEARS = ("sendrecv", "recvonly")

@@ -6,10 +6,11 @@ import pytest
 
 from sipcore.message.message import Request, Response
 from sipcore.message.parse import parse
+from tests.sim.description import description, direction_of, formats_of
 from tests.sim.loop import simulate
 from tests.sim.net import Packet
 from tests.sim.parties import disagreement, habits, party, two_phones
-from tests.sim.party import Party, PartyPhone, description, direction_of, formats_of
+from tests.sim.party import Party, PartyPhone
 from tests.sim.phone import sdp
 from tests.sim.talking import check_all_is_over
 from tests.sim.world import World, parse_config, world

@@ -7,10 +7,11 @@ import pytest
 
 from sipcore.dialog.events import Within
 from sipcore.media import control
+from tests.sim.description import description
 from tests.sim.hearing import check_one_piece, check_ringback, is_tone, listening, tones, words
 from tests.sim.loop import simulate
 from tests.sim.parties import habits, party, two_phones
-from tests.sim.party import Party, PartyPhone, description
+from tests.sim.party import Party, PartyPhone
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking, two_desks
 from tests.sim.test_transfer import FOUR, third

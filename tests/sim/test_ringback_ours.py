@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.description import description, formats_of
 from tests.sim.hearing import check_one_piece, check_ringback, listening, tones, words
 from tests.sim.loop import simulate
 from tests.sim.parties import disagreement, habits, party
-from tests.sim.party import Party, PartyPhone, description, formats_of
+from tests.sim.party import Party, PartyPhone
 from tests.sim.talking import check_all_is_over
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, World
 from tests.store.files import DEMO, replaced
