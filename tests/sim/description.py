@@ -26,8 +26,3 @@ def direction_of(sdp: bytes) -> str:
 def formats_of(sdp: bytes) -> set[str]:
     found = re.search(rb"m=audio \d+ RTP/AVP ([0-9 ]+)", sdp)
     return set(found[1].decode().split()) if found else set()
-
-
-def port_of(sdp: bytes) -> int:
-    found = re.search(rb"m=audio (\d+)", sdp)
-    return int(found[1]) if found else 0
