@@ -140,6 +140,8 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     call.sides["b"] = call.media.speakers["b"] = leg
     if call.media.ringback is not None:
         call.media.ringback = None
+    if leg.dialog is not None:
+        call.media.choose("b", leg.dialog.remote_tag)
     try:
         if call.a.is_agreed:
             told = b""

@@ -196,7 +196,8 @@ def answered_here(call: "Caller", leg: Leg, event: Within) -> bytes | None:
         respond(event.transaction, 415, {"Accept": [SDP]})
         return None
     try:
-        return call.media.answer_here(leg.side, request.body, leg.source)
+        fork = event.dialog.remote_tag if isinstance(leg, CalleeLeg) else ""
+        return call.media.answer_here(leg.side, request.body, leg.source, fork)
     except BadMessage:
         respond(event.transaction, 400)
     except MediaError:

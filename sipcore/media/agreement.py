@@ -61,6 +61,7 @@ class Agreement:
         self._authors: dict[Side, Author] = {}
         self._heard: dict[Side, bytes] = {}  # the SDP that `said` was read from
         self._told: dict[Side, Told] = {}
+        self._forks: dict[str, Told] = {}  # what a fork that rings was told since the offer to all
         self._open: _Open | None = None
         self._offered: Sdp | None = None  # the offer that answers answer
         self._conditions: dict[Side, tuple[tuple[str, ...], ...]] = {}  # RFC 3312: told by m-line
@@ -150,11 +151,12 @@ class Agreement:
         if open_ is not None and open_.before is not None:
             self._told[open_.to], self._offered = open_.before, None
 
-    def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
+    def answer_here(self, side: Side, sdp: bytes, source: str, fork: str = "") -> bytes:
         """Answer the offer of `side` by what the other side said last, which is not asked.
 
-        Raises BadMessage; MediaError where the two have nothing in common, or the other side has
-        said nothing yet.
+        `fork` names who of several that ring is told so: it counts if that one answers. Raises
+        BadMessage; MediaError where the two have nothing in common, or the other side has said
+        nothing yet.
         """
         parsed = parse_sdp(sdp)
         said = read(parsed, source)
@@ -185,8 +187,19 @@ class Agreement:
         answer = Sdp(facing.session, tuple(medias), facing.below)
         answer, event_type = self._fit(side, answer, told, is_offer=False)
         answered = self._write(side, answer, reduced)
-        self._told[side] = Told(tuple(told), answered, event_type)
+        now = Told(tuple(told), answered, event_type)
+        if fork:
+            self._forks[fork] = now
+        else:
+            self._told[side] = now
         return answered
+
+    def choose(self, side: Side, fork: str) -> None:
+        """Let a fork stand for `side`: what it alone was told counts, what others were does not."""
+        if self._forks:
+            if (told := self._forks.get(fork)) is not None:
+                self._told[side] = told
+            self._forks.clear()
 
     def is_due(self, side: Side) -> bool:
         """Tell whether `side` may send what the other cannot take, or has not heard of a hold."""

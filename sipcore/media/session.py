@@ -94,14 +94,19 @@ class MediaSession(Placement):
         self._agreement.learn(side, sdp, source)
         self.tell()
 
-    def answer_here(self, side: Side, sdp: bytes, source: str) -> bytes:
+    def answer_here(self, side: Side, sdp: bytes, source: str, fork: str = "") -> bytes:
         """Answer an offer of `side` by what the other side said last, which is not asked.
 
-        Raises BadMessage; MediaError where that cannot be done.
+        `fork` names who of several that ring is answered: see choose. Raises BadMessage;
+        MediaError where that cannot be done.
         """
-        answered = self._agreement.answer_here(side, sdp, source)
+        answered = self._agreement.answer_here(side, sdp, source, fork)
         self.tell()
         return answered
+
+    def choose(self, side: Side, fork: str) -> None:
+        """Let the fork that answers stand for `side`, with what it was told while it rang."""
+        self._agreement.choose(side, fork)
 
     def as_answer(self, sdp: bytes) -> bytes:
         """Return the offer of who picks a call up as an answer to the caller. Raises BadMessage."""
