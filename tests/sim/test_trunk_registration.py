@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from sipcore.policy.standing import UNREGISTERED
 from tests.sim.carrier import Carrier
 from tests.sim.loop import simulate
@@ -33,7 +35,10 @@ def stated(here: World) -> str:
     return here.node.trunks.registrations.describe("carrier-a")
 
 
-def test_a_node_registers_and_renews_and_leaves_when_it_drains(tmp_path: Path) -> None:
+@pytest.mark.parametrize("early_s", [0.0, 0.0005], ids=["", "timers of uvloop"])
+def test_a_node_registers_and_renews_and_leaves_when_it_drains(
+    tmp_path: Path, early_s: float
+) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=REGISTERING) as here:
             carrier = registrar(here)
@@ -53,7 +58,7 @@ def test_a_node_registers_and_renews_and_leaves_when_it_drains(tmp_path: Path) -
             assert carrier.registers[-1].headers["Expires"] == ["0"]
             assert here.leftovers() == {}
 
-    simulate(main())
+    simulate(main(), early_s)
 
 
 def test_a_wrong_password_is_not_repeated_every_minute(tmp_path: Path) -> None:
