@@ -117,10 +117,12 @@ class Node:
         return parse_metrics(page)
 
     def wait_idle(self, within_s: float) -> bool:
-        """Wait until no call is left."""
+        """Wait until no call is left, and new work is refused no more."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            if not total(self.metrics(), "sipcore_calls_active"):
+            metrics = self.metrics()
+            admits_all = total(metrics, "sipcore_admitted_share") == 1.0
+            if admits_all and not total(metrics, "sipcore_calls_active"):
                 return True
             time.sleep(0.2)
         return False
