@@ -20,22 +20,24 @@ class LargePages:
 
     def __init__(self) -> None:
         self._done: set[int] = set()
+        self._refused: set[int] = set()
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
     def gather(self, most: int = MOST_AT_ONCE) -> int:
         """Put up to `most` stretches of heap that are new into one large page each.
 
-        Returns how many the kernel took. One that it refuses is asked for again the next time.
+        Returns how many the kernel took. What it refuses is asked for again after all the others.
         """
         try:
             starts = set(stretches(_MAPS.read_text("utf-8", "replace")))
         except OSError:
             return 0
         self._done &= starts
-        new = sorted(starts - self._done)[:most]
-        took = [at for at in new if self._libc.madvise(at, PAGE_BYTES, _COLLAPSE) == 0]
-        self._done.update(took)
+        new = set(sorted(starts - self._done - self._refused)[:most])
+        took = {at for at in new if self._libc.madvise(at, PAGE_BYTES, _COLLAPSE) == 0}
+        self._done |= took
+        self._refused = self._refused | (new - took) if new else set()
         return len(took)
 
 

@@ -107,6 +107,8 @@ class SignallingProcess:
         finally:
             if pages is not None:
                 pages.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await pages
             if routes is not None:
                 routes.close()
             node.close()

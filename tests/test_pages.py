@@ -42,8 +42,8 @@ def test_what_was_remembered_is_the_same_afterwards() -> None:
         "from sipcore.pages import LargePages\n"
         "kept = [str(at) * 20 for at in range(200_000)]\n"
         "pages = LargePages()\n"
-        "took = sum(pages.gather(4) for _ in range(50))\n"
-        "assert pages.gather(1000) + took >= 0 and pages.gather(1000) >= 0\n"
+        "for most in (4, 4, 1000, 1000):\n"
+        "    assert pages.gather(most) <= most\n"
         "assert kept == [str(at) * 20 for at in range(200_000)]\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
