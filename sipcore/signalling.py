@@ -20,14 +20,15 @@ from sipcore.ids import Ids
 from sipcore.log import logger
 from sipcore.media.control import unix_link
 from sipcore.media.pool import MediaPool
-from sipcore.media.staging import salvage, salvage_all
+from sipcore.media.salvaging import Salvaging
+from sipcore.media.staging import staged_names
 from sipcore.metrics import Metrics
 from sipcore.node import Node, Parts
 from sipcore.pages import MOST_AT_ONCE, LargePages
 from sipcore.site import site_of
 from sipcore.store.sqlite import Store
 from sipcore.transport.nameserver import NameServers
-from sipcore.transport.nft import Firewall
+from sipcore.transport.nft import Firewall, Wall
 from sipcore.transport.routes import Routes, open_routes
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls
@@ -36,6 +37,7 @@ from sipcore.transport.websocket import WebSocketTransport
 from sipcore.views import Views
 
 PAGES_S = 10.0
+PEERS_S = 5.0  # until nftables hears that a carrier or trunk is new
 
 _log = logger(__name__)
 
@@ -61,8 +63,10 @@ class SignallingProcess:
     def __init__(self, settings: SignallingSettings) -> None:
         self._settings = settings
         self._data = Path(settings.data)
+        self._recordings = self._data / "recordings"
         self._stops = 0
         self._firewall: Firewall | None = None
+        self._tasks: list[asyncio.Task[None]] = []  # what goes on beside calls till the end
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -75,7 +79,8 @@ class SignallingProcess:
         journal = Journal(self._data / "journal", metrics, left)
         store = await asyncio.to_thread(Store.open, self._data, site_of(config))
         book = await asyncio.to_thread(store.load_book)
-        media = self._media(config, clock, ids)
+        salvaging = Salvaging(self._recordings)
+        media = self._media(config, clock, ids, salvaging)
         writer = store.binding_writer()
         names = NameServers(asyncio.get_running_loop())
         secret_of = store.open_secret
@@ -87,28 +92,26 @@ class SignallingProcess:
         views = Views(node, store, self._data, clock.wall_s())
         control = ControlServer(self._data, views.handlers())
         await control.start()
-        routes = pages = None
+        routes = None
         try:
             await self._start_media(media)
-            await self._finish_recordings()
+            recordings = await asyncio.to_thread(staged_names, self._recordings)
             await self._guard(node)
             await self._open(node)
             routes = self._watch_routes(node)
+            self._tasks.append(asyncio.create_task(salvaging.finish_all(recordings)))
             node.begin()
             node.recover(left)
             gc.collect()
             gc.freeze()  # what is there now stays: the collector need not walk it again
             gc.set_threshold(20_000, 10, 1000)
-            pages = asyncio.create_task(_gather_pages())
+            self._tasks.append(asyncio.create_task(_gather_pages()))
             views.is_open = True
             _log.info("ready node=%s", config.node.name)
             await self._stopping.wait()
             await self._end(node, config.limits.drain_s)
         finally:
-            if pages is not None:
-                pages.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await pages
+            await self._cancel()
             if routes is not None:
                 routes.close()
             node.close()
@@ -120,6 +123,13 @@ class SignallingProcess:
             await asyncio.to_thread(writer.close)
             store.close()
 
+    async def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
     def _watch_routes(self, node: Node) -> Routes | None:
         """Find all ways anew when the machine gets or loses an address or a route."""
         sock = open_routes()
@@ -127,7 +137,9 @@ class SignallingProcess:
             return None
         return Routes(asyncio.get_running_loop(), sock, node.change_addresses)
 
-    def _media(self, config: Config, clock: SystemClock, ids: Ids) -> MediaPool:
+    def _media(
+        self, config: Config, clock: SystemClock, ids: Ids, salvaging: Salvaging
+    ) -> MediaPool:
         paths = [str(self._data / f"media-{n}.sock") for n in range(config.media.workers)]
         connects = [unix_link(path) for path in paths]
         media = config.media
@@ -138,21 +150,9 @@ class SignallingProcess:
             clock,
             ids,
             connects,
-            self._salvage,
+            salvaging.finish,
             media.address6 or "",
         )
-
-    async def _salvage(self, name: str) -> str:
-        return await asyncio.to_thread(salvage, self._data / "recordings", name)
-
-    async def _finish_recordings(self) -> None:
-        """Finish what dead workers left of recordings; the digests go to the log.
-
-        Records of calls that are still to be ended get theirs, too; others have the name already.
-        """
-        found = await asyncio.to_thread(salvage_all, self._data / "recordings")
-        for name, digest in found.items():
-            _log.warning("recording=%s was left behind and is finished, sha256=%s", name, digest)
 
     async def _start_media(self, media: MediaPool) -> None:
         try:
@@ -164,10 +164,21 @@ class SignallingProcess:
         """Give bans to nftables, where the configuration says so and the machine allows it."""
         if self._settings.config.guard.nft == "off":
             return
-        firewall = self._firewall = Firewall(one.port for one in self._settings.sockets)
+        firewall = self._firewall = Firewall(self._wall())
         if await firewall.start():
             node.guard.bans.banned = firewall.ban
             node.guard.bans.lifted = firewall.lift
+            node.guard.busy = firewall.busy
+            self._tasks.append(asyncio.create_task(_spare_peers(node, firewall)))
+
+    def _wall(self) -> Wall:
+        mine, sockets = self._settings.config.guard, self._settings.sockets
+        return Wall(
+            frozenset(one.port for one in sockets),
+            frozenset(one.port for one in sockets if one.transport == "udp"),
+            mine.nft_messages_per_s,
+            max(mine.nft_messages_per_s, mine.known_messages_per_s),
+        )
 
     async def _open(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
@@ -233,6 +244,20 @@ async def _gather_pages() -> None:
     while True:
         took = await asyncio.to_thread(pages.gather)
         await asyncio.sleep(PAGES_S if took < MOST_AT_ONCE else 1.0)
+
+
+async def _spare_peers(node: Node, firewall: Firewall) -> None:
+    """Keep nftables from metering who is listed, and carriers where we are registered."""
+    book, spared = None, frozenset[str]()
+    while True:
+        if node.book is not book:
+            book = node.book
+            listed = await asyncio.to_thread(book.listed_networks)
+        peers = frozenset(listed) | node.trunks.registrations.addresses()
+        if peers != spared:
+            spared = peers
+            firewall.spare(peers)
+        await asyncio.sleep(PEERS_S)
 
 
 def run(settings: SignallingSettings) -> None:

@@ -57,6 +57,8 @@ PACKAGES = (
     Package("kamailio-tls-modules", KAMAILIO_TLS, KAMAILIO),
     Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),
     Package("prometheus", "prometheus", ("deploy/test_rules.py", "interop/test_dashboards.py")),
+    Package("nftables", "nft", ("transport/test_nft.py", "test_firewall.py")),
+    Package("iproute2", "ip", ("transport/test_nft.py", "test_firewall.py")),
     Package("systemd", "systemd-analyze", ("deploy/test_unit.py",)),
 )
 

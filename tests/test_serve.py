@@ -105,6 +105,18 @@ def test_a_node_becomes_ready_and_ends_on_sigterm(node: Node) -> None:
     assert not (node.data / "control.sock").exists()
 
 
+def test_a_node_is_ready_before_it_reads_recordings_that_were_left(node: Node) -> None:
+    left = node.data / "recordings" / "open" / "2026-01-02-0123.wav.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"\1\2" * 1_000_000)
+    process = node.start()
+    until((node.data / "recordings" / "2026" / "01" / "02" / "0123.wav").exists)
+    until(node.is_ready)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=15)
+    assert 0 < log.index(" ready node=") < log.index("0123.wav was left behind")
+
+
 def test_each_process_is_started_again_and_the_node_is_ready_again(node: Node) -> None:
     node.start()
     until(node.is_ready)

@@ -84,6 +84,10 @@ class Registrations:
             return any(source_of(one) == address for one in self._at)
         return address in self._at
 
+    def addresses(self) -> set[str]:
+        """Return where we are registered now."""
+        return set(self._at)
+
     def carrier_at(self, address: str, user: str, known: Carrier | None) -> Carrier | None:
         """Return the carrier that sends from an address where we are registered; else `known`.
 

@@ -124,11 +124,9 @@ def salvage(folder: Path, name: str) -> str:
         os.close(fd)
 
 
-def salvage_all(folder: Path) -> dict[str, str]:
-    """Finish everything that was left behind; return {name: SHA-256} of what could be."""
-    found = sorted((folder / STAGE).glob(f"*.wav{PART}"))
-    digests = {named(file): salvage(folder, named(file)) for file in found}
-    return {name: digest for name, digest in digests.items() if digest}
+def staged_names(folder: Path) -> list[str]:
+    """Return the names of all recordings that are being written, or were left behind."""
+    return [named(file) for file in sorted((folder / STAGE).glob(f"*.wav{PART}"))]
 
 
 def _make(folder: Path, within: Path) -> None:

@@ -284,6 +284,10 @@ class Book:
         """
         return self._peers.has(address)
 
+    def listed_networks(self) -> list[str]:
+        """Return from where carriers and trunks send: ADDRESS or ADDRESS/BITS."""
+        return self._peers.networks()
+
     @property
     def has_own_digests(self) -> bool:
         """True where some have an order of digest algorithms of their own."""

@@ -72,6 +72,15 @@ class Peers(Generic[Who]):
             return self._has_within(ip_network(address))
         return _read(address)[:2] in self._with_port or self.find(address, 0) is not None
 
+    def networks(self) -> list[str]:
+        """Return every entry as ADDRESS/BITS, without ports."""
+        found = [
+            f"{_written(version, value)}/{bits}"
+            for version, bits, of in self._networks
+            for value in of
+        ]
+        return found + [_written(version, value) for version, value in self._with_port]
+
     def _has_within(self, network: IPv4Network | IPv6Network) -> bool:
         """Tell whether an entry and a network have an address in common."""
         first, last = int(network.network_address), int(network.broadcast_address)
@@ -98,3 +107,7 @@ class Peers(Generic[Who]):
                 if (found := networks.get(value >> shift << shift)) is not None:
                     return found
         return None
+
+
+def _written(version: int, value: int) -> str:
+    return str(IPv4Address(value) if version == 4 else IPv6Address(value))

@@ -26,6 +26,7 @@ MOST_DOUBTS = 30.0  # what a source did under an address that anybody may have w
 SLOW_PER_S = 10  # messages of a source in doubt: enough for a phone to register and call
 SLOW_S = 60.0
 LONGEST_WAIT_S = 0.1  # until an empty bucket is looked at again: who it is may have changed
+TELL_S = 900.0  # how often one hears that a known source sends more than a stranger may
 PROVEN_S = 7200.0  # who signed in rightly is known for so long: a registration's longest life
 
 Batch = Sequence[tuple[bytes, Flow]]
@@ -42,20 +43,23 @@ class Rates(Struct, frozen=True):
 
 
 class Source:
-    """What is remembered of a source. `left`: messages until its bucket is filled again.
+    """What is remembered of a source. `left`: messages of the `given` until its bucket is filled
+    again.
 
     `names`, `guesses`, `scans`, `over`: what it certainly did itself; `doubts`, `forged`: what
     somebody did in its name.
     """
 
     __slots__ = (
-        "calls", "doubts", "filled_at", "forged", "guesses", "invites", "key", "left", "names",
-        "over", "proven_until", "registers", "scans", "slow_until", "waits_until", "window_at",
+        "calls", "doubts", "filled_at", "forged", "given", "guesses", "invites", "key", "left",
+        "names", "over", "proven_until", "registers", "scans", "slow_until", "told_at",
+        "waits_until", "window_at",
     )  # fmt: skip
 
     def __init__(self, key: str, left: int, now: float) -> None:
         self.key = key
-        self.left = left
+        self.left = self.given = left
+        self.told_at = -TELL_S
         self.filled_at = now
         self.waits_until = 0.0  # before that nothing has gathered in an empty bucket
         self.proven_until = 0.0
@@ -90,6 +94,7 @@ class Guard:
     Known sources have a generous bucket of their own and are never banned. Nor is a stranger for
     what came over UDP without proof, since anybody can write his address: his bucket becomes small
     for a minute. Memory is bounded: what is not seen while 20,000 others are is forgotten.
+    `busy` hears of known sources that send more than strangers may.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Guard:
         self._young: dict[str, Source] = {}
         self._old: dict[str, Source] = {}
         self.bans = Bans()
+        self.busy: Callable[[str], None] = lambda source: None
         self.dropped = {"banned": 0, "rate": 0}
 
     def __len__(self) -> int:
@@ -241,11 +247,23 @@ class Guard:
         rate = self._rates.known_messages_per_s if is_trusted else self._rates.messages_per_s
         if source.slow_until > now and not is_trusted:
             rate = min(rate, SLOW_PER_S)
+        if is_trusted:
+            self._tell_if_busy(source, now)
         given = int(min(now - source.filled_at, BURST_S) * rate)
         if given > 0:
-            source.left = given
+            source.left = source.given = given
             source.filled_at = now
         source.waits_until = min(source.filled_at + 1 / rate, now + LONGEST_WAIT_S)
+
+    def _tell_if_busy(self, source: Source, now: float) -> None:
+        """Tell of a source that has used its bucket up faster than a stranger's would fill."""
+        usual = self._rates.messages_per_s
+        if (
+            source.given > usual * max(1.0, now - source.filled_at)
+            and now - source.told_at >= TELL_S
+        ):
+            source.told_at = now
+            self.busy(source.key)
 
     def _doubt(self, source: Source, weight: float, now: float) -> None:
         """Hear less of a source that seems to do wrong, and may be the victim of who does."""

@@ -1,5 +1,6 @@
 """Recordings that end badly: a full disk, a slow one, a worker that dies, a file left behind."""
 
+import asyncio
 import fcntl
 import hashlib
 import logging
@@ -15,7 +16,8 @@ import pytest
 from sipcore.media import staging, wav
 from sipcore.media.control import Record
 from sipcore.media.recorder import InlineRecorder, Recorder
-from sipcore.media.staging import salvage, salvage_all
+from sipcore.media.salvaging import Salvaging
+from sipcore.media.staging import salvage, staged_names
 from tests.media.net import FakeClock
 from tests.media.tape import CODECS, NAME, SIZE, Packet, Tape, read, stream
 
@@ -217,6 +219,12 @@ def test_a_recording_that_a_stopping_worker_finished_goes_on_in_the_next(tape: T
     assert loud(tape.folder / NAME) == [(0, 4 * 8000)]
 
 
+def salvage_all(folder: Path) -> dict[str, str]:
+    """Finish everything that was left behind; return {name: SHA-256} of what could be."""
+    digests = {name: salvage(folder, name) for name in staged_names(folder)}
+    return {name: digest for name, digest in digests.items() if digest}
+
+
 def test_what_was_left_behind_is_finished(tape: Tape) -> None:
     talk(tape, 3.1)
     tape.hear(Packet(4, tape.clock.now, 0, b"\1" * 20, 18))
@@ -266,3 +274,23 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
         tape.end()
         salvage(tmp_path, tape.name)
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_who_asks_for_a_recording_that_is_just_being_finished_gets_its_digest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        salvaging = Salvaging(tmp_path)
+        everything = asyncio.create_task(salvaging.finish_all(staged_names(tmp_path)))
+        asked = [asyncio.create_task(salvaging.finish(NAME)) for _ in range(8)]
+        digests = {await one for one in asked}
+        await everything
+        assert digests == {digest(tmp_path / NAME)}
+        assert await salvaging.finish(NAME) in digests
+
+    file = staging.staged(tmp_path, NAME)
+    file.parent.mkdir()
+    file.write_bytes(b"\1\2" * 4_000_000)
+    asyncio.run(main())
+    (said,) = caplog.messages
+    assert digest(tmp_path / NAME) in said

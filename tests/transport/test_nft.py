@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.message.flow import Flow
 from sipcore.transport.bans import Ban
-from sipcore.transport.nft import Firewall
+from sipcore.transport.guard import Guard, Rates
+from sipcore.transport.nft import BURST_S, Firewall, Wall
+from tests.transport import kernel
 from tests.transport.conftest import Run
 
+WALL = Wall(frozenset((5061, 5060)))
 BAN = Ban("203.0.113.9", "scanner", 1000.0, 1060.0, 1)
 BAN6 = Ban("2001:db8::/64", "flood", 1000.0, 1240.0, 2)
 
@@ -31,7 +35,7 @@ def said(folder: Path) -> list[str]:
 
 def test_a_table_of_its_own_is_made_filled_and_taken_away(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        firewall = Firewall([5061, 5060, 5060], command(tmp_path))
+        firewall = Firewall(WALL, command(tmp_path))
         assert await firewall.start()
         firewall.ban(BAN)
         firewall.ban(BAN6)
@@ -42,10 +46,11 @@ def test_a_table_of_its_own_is_made_filled_and_taken_away(run: Run, tmp_path: Pa
     run(main())
     table, bans, lifted, end = said(tmp_path)
     assert table.startswith("add table inet sipcore\ndelete table inet sipcore\n")
-    assert table.count("th dport { 5060, 5061 }") == 2
-    assert bans.splitlines() == [
+    assert table.count("th dport { 5060, 5061 }") == 3
+    assert "limit rate" not in table
+    assert bans.splitlines()[2::3] == [
         "add element inet sipcore ban4 { 203.0.113.9 timeout 60s }",
-        "add element inet sipcore ban6 { 2001:db8::/64 timeout 240s }",
+        "add element inet sipcore ban64 { 2001:db8:: timeout 240s }",
     ]
     assert lifted.splitlines()[-1] == "delete element inet sipcore ban4 { 203.0.113.9 }"
     assert end == "delete table inet sipcore"
@@ -55,7 +60,7 @@ def test_without_nft_bans_stay_in_process_and_that_is_said_once(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        firewall = Firewall([5060], str(tmp_path / "missing"))
+        firewall = Firewall(WALL, str(tmp_path / "missing"))
         assert not await firewall.start()
         for _ in range(3):
             firewall.ban(BAN)
@@ -69,7 +74,7 @@ def test_an_nft_that_begins_to_refuse_is_told_to_shut_out_nobody_and_no_more(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        firewall = Firewall([5060], command(tmp_path, fails_at="203.0.113.9"))
+        firewall = Firewall(WALL, command(tmp_path, fails_at="203.0.113.9"))
         assert await firewall.start()
         firewall.ban(BAN)
         await firewall.idle()
@@ -82,3 +87,37 @@ def test_an_nft_that_begins_to_refuse_is_told_to_shut_out_nobody_and_no_more(
     assert end == "delete table inet sipcore"
     (record,) = caplog.records
     assert "Operation not permitted" in record.getMessage()
+
+
+def test_the_kernel_drops_what_a_source_sends_beyond_a_rate_and_forgets_it_at_the_end() -> None:
+    came = kernel.in_a_network_of_its_own()
+    burst, busy_burst = kernel.WALL.messages_per_s * BURST_S, kernel.WALL.busy_per_s * BURST_S
+    for peer in (kernel.PEER, kernel.PEER6, "other port"):
+        assert came[peer] == kernel.FLOOD
+    for busy in (kernel.BUSY, kernel.BUSY6):
+        assert busy_burst <= came[busy] < kernel.FLOOD
+    assert burst <= came[kernel.STRANGER] < busy_burst
+    assert burst <= came[kernel.STRANGER6] + came[kernel.NEIGHBOUR6] < busy_burst  # one /64
+    assert came[kernel.BANNED] == came[kernel.BANNED6] == came[kernel.BANNED_HOST6] == 0
+    assert came["tables"] == 0
+
+
+def test_a_busy_source_that_is_known_is_told_to_the_kernel_now_and_then() -> None:
+    said: list[str] = []
+    one = Guard(lambda address: address == "198.51.100.1", Rates(messages_per_s=10))
+    one.busy = said.append
+    for now in range(1000, 1010):
+        for address in ("198.51.100.1", "203.0.113.9"):
+            flow = Flow("udp", "10.0.0.1", 5060, address, 5060)
+            one.sift([(b"x", flow)] * 10_000, float(now))
+    assert said == ["198.51.100.1"]
+
+
+def test_a_known_source_that_is_not_busy_is_not_told_to_the_kernel() -> None:
+    said: list[str] = []
+    one = Guard(lambda address: True, Rates(messages_per_s=10))
+    one.busy = said.append
+    flow = Flow("udp", "10.0.0.1", 5060, "198.51.100.1", 5060)
+    for now in range(1000, 2000):
+        one.sift([(b"x", flow)], float(now))
+    assert said == []
