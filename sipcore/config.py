@@ -175,11 +175,6 @@ def _contradictions(config: Config) -> list[str]:
         faults.append("no address to listen on - at `$.listen`")
     if 0 < config.sip.session_expires_s < config.sip.min_se_s:
         faults.append("sip.session_expires_s is below sip.min_se_s - at `$.sip.session_expires_s`")
-    if 0 < config.guard.nft_messages_per_s < config.guard.messages_per_s:
-        faults.append(
-            "guard.nft_messages_per_s is below guard.messages_per_s: 0 for none"
-            " - at `$.guard.nft_messages_per_s`"
-        )
     if not config.sip.digest:
         faults.append("no digest algorithm - at `$.sip.digest`")
     faults += [fault for at, one in enumerate(config.listen) for fault in _of_listen(one, at)]

@@ -173,11 +173,12 @@ class SignallingProcess:
 
     def _wall(self) -> Wall:
         mine, sockets = self._settings.config.guard, self._settings.sockets
+        metered = mine.nft_messages_per_s and max(mine.nft_messages_per_s, mine.messages_per_s)
         return Wall(
             frozenset(one.port for one in sockets),
             frozenset(one.port for one in sockets if one.transport == "udp"),
-            mine.nft_messages_per_s,
-            max(mine.nft_messages_per_s, mine.known_messages_per_s),
+            metered,
+            max(metered, mine.known_messages_per_s),
         )
 
     async def _open(self, node: Node) -> None:
