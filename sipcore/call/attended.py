@@ -49,7 +49,16 @@ async def attend(transfer: Transfer, replaces: Replaces) -> Ending | None:
 
 
 def find(desk: Desk, replaces: Replaces) -> tuple[Leg, "Call"] | None:
-    """Return the leg whose dialog is named, and its call.
+    """Return the leg whose dialog is named, and its call."""
+    leg = leg_of(desk, replaces)
+    if leg is None or leg.owner is None:
+        return None
+    call = desk.calls.get(leg.owner.id)
+    return (leg, cast("Call", call)) if call is leg.owner else None
+
+
+def leg_of(desk: Desk, replaces: Replaces) -> Leg | None:
+    """Return the leg whose dialog is named: of a call, or of an attempt that follows from one.
 
     The peer's tags may stand either way round: seen by the peer itself, who asks us to replace it,
     or as we see them, by one who has them from dialog-info (RFC 4235).
@@ -58,10 +67,7 @@ def find(desk: Desk, replaces: Replaces) -> tuple[Leg, "Call"] | None:
     leg = desk.endpoint.user_of(replaces.call_id, tags)
     if leg is None:
         leg = desk.endpoint.user_of(replaces.call_id, tags[::-1])
-    if not isinstance(leg, Leg) or leg.is_over or leg.owner is None:
-        return None
-    call = desk.calls.get(leg.owner.id)
-    return (leg, cast("Call", call)) if call is leg.owner else None
+    return leg if isinstance(leg, Leg) and not leg.is_over else None
 
 
 class _Join:

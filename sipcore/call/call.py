@@ -36,6 +36,8 @@ class Call:
     referrer: Source | None = None
     ringing: Sequence[CalleeLeg] = ()
     pickup: Picker | None = None  # who wants it while it rings
+    beside: Sequence[Onward] = ()  # attempts that ring for it
+    lines_beside: tuple[Line, ...] = ()
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -65,6 +67,16 @@ class Call:
         self.permit: Permit | None = None
         self.lines: tuple[Line, ...] | None = None  # extensions whose lamps may show it; see lamp
         desk.enter(self)
+
+    @property
+    def root(self) -> "Call":
+        """The call itself: see Onward."""
+        return self
+
+    @property
+    def stays(self) -> Leg:
+        """Who will talk with whoever answers: the caller."""
+        return self.a
 
     @property
     def media(self) -> MediaSession:

@@ -23,6 +23,7 @@ from sipcore.policy.concurrency import Slot
 from sipcore.policy.standing import Result
 
 if TYPE_CHECKING:
+    from sipcore.call.call import Call
     from sipcore.call.deflect import Deflection
     from sipcore.call.onward import Onward
     from sipcore.call.picker import Picker
@@ -37,12 +38,23 @@ class Caller(Inviter, Protocol):
     is_delayed: bool
     permit: Permit | None
     ringing: Sequence[CalleeLeg]  # of the group that rings now
+    pickup: "Picker | None"  # who wants it while it rings
 
     @property
     def id(self) -> str: ...
 
     @property
     def a(self) -> Leg | None: ...
+
+    @property
+    def stays(self) -> Leg:
+        """Who will talk with whoever answers."""
+        ...
+
+    @property
+    def root(self) -> "Call":
+        """The call that it is, or follows from."""
+        ...
 
     @property
     def media(self) -> MediaSession: ...

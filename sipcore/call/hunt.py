@@ -184,9 +184,9 @@ def _heed_node(call: Caller, group: Group, item: object) -> Won | Ending | None:
         return failed(503, "media worker lost", q850=41)
     if isinstance(item, Landed):
         return _landed(call, group, item.deflection)
-    if isinstance(item, Picked) and item.picker.take(call, group):
+    if isinstance(item, Picked) and (slot := item.picker.take(call, group)) is not None:
         group.give_up(COMPLETED_ELSEWHERE)
-        return Won(item.picker, item.picker.sdp, group.slot)
+        return Won(item.picker, item.picker.sdp, slot)
     return None  # other media events do not matter before the answer
 
 

@@ -3,6 +3,7 @@
 A call tells its changes to those who watch; for an extension that nobody watches that is a look-up.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from sipcore.policy.attempt import ExtensionTarget, Source
 
 if TYPE_CHECKING:
     from sipcore.call.call import Call
+    from sipcore.call.callee import CalleeLeg
+    from sipcore.call.onward import Onward
 
 Line = tuple[str, str]  # customer, extension
 
@@ -31,9 +34,18 @@ def show(call: "Call") -> None:
     watched = call.desk.watched
     if not watched:
         return
-    for line in lines_of(call):
+    for line in (*lines_of(call), *call.lines_beside):
         if (watch := watched.get(line)) is not None:
             watch.see(call)
+
+
+def show_beside(call: "Call", onward: "Onward") -> None:
+    """Tell that an attempt that follows from a call rings, or does so no more."""
+    if call.desk.watched and onward.permit is not None:
+        rung = (line_of(target) for group in onward.permit.targets for target in group)
+        known = lines_of(call) + call.lines_beside
+        call.lines_beside += tuple(line for line in rung if line and line not in known)
+        show(call)
 
 
 def lines_of(call: "Call") -> tuple[Line, ...]:
@@ -59,7 +71,11 @@ def dialog_of(call: "Call", line: Line) -> DialogState | None:
 
     The other party is named where it is an extension of the same customer.
     """
-    if call.is_over or line not in lines_of(call):
+    if call.is_over:
+        return None
+    if call.beside and (told := _beside(call, line)) is not None:
+        return told
+    if line not in lines_of(call):
         return None
     if call.is_answered:
         return _in_talk(call, line)
@@ -69,15 +85,26 @@ def dialog_of(call: "Call", line: Line) -> DialogState | None:
         return _told(call, line, (state, "initiator"), rung[0] if len(rung) == 1 else None)
     if state == "trying":
         return None
-    return replace(_told(call, line, (state, "recipient"), caller), ids=_ids_of(call, line))
+    ids = _ids_of(call.ringing, line)
+    return replace(_told(call, line, (state, "recipient"), caller), ids=ids)
 
 
-def _ids_of(call: "Call", line: Line) -> tuple[str, str, str] | None:
+def _beside(call: "Call", line: Line) -> DialogState | None:
+    """Return what is shown where an attempt that follows from a call rings: a forward of it shows
+    who calls, a transfer who transfers."""
+    for onward in call.beside:
+        if (ids := _ids_of(onward.ringing, line)) is not None:
+            caller = line_of((call if onward.a is not None else onward).attempt.source)
+            return replace(_told(call, line, (STATES["ringing"], "recipient"), caller), ids=ids)
+    return None
+
+
+def _ids_of(ringing: Iterable["CalleeLeg"], line: Line) -> tuple[str, str, str] | None:
     """Return what names the dialog that rings at an extension, for who wants to pick it up.
 
     Of answered calls nothing is named: a lamp is no leave to take a call from somebody.
     """
-    for leg in call.ringing:
+    for leg in ringing:
         if not leg.is_over and line_of(leg.party) == line and leg.transaction.dialogs:
             dialog = leg.transaction.dialogs[0]
             return dialog.call_id, dialog.remote_tag, dialog.local_tag

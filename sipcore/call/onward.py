@@ -15,7 +15,9 @@ from sipcore.call.ending import Ending, failed, refused
 from sipcore.call.group import Caller, Won
 from sipcore.call.hunt import hunt
 from sipcore.call.inbox import Inbox
+from sipcore.call.lamp import show_beside
 from sipcore.call.leg import Item, Leg
+from sipcore.call.picker import Picker
 from sipcore.cdr.entry import Ended
 from sipcore.dialog.events import Told, Within
 from sipcore.log import logger
@@ -44,6 +46,7 @@ class Onward:
     permit: Permit | None = None
     referrer: Source | None = None
     ringing: Sequence[CalleeLeg] = ()
+    pickup: Picker | None = None  # who wants it while it rings
 
     def __init__(
         self, call: Caller, attempt: Attempt, offer: bytes, on_ring: Callable[[int, bytes], None]
@@ -63,6 +66,8 @@ class Onward:
         self.path: tuple[Source, ...] = call.path
         self._on_ring = on_ring
         self._call = call
+        self.root = call.root
+        self.stays = call.stays
         self.attempt = attempt
         self._offer = offer
         self._task: asyncio.Task[None] | None = None
@@ -98,11 +103,17 @@ class Onward:
             for onward in self.outcome.onwards:
                 onward.fail(end)
         self.outcome = end
+        self._refuse_pickup(None)
+        self.show()
         for slot in self.slots:
             slot.release()
         cdr = self.draft.finish(end, {})
         self.desk.journal.append(Ended(cdr))
         self.desk.metrics.count_call(cdr.direction, end.status)
+
+    def _refuse_pickup(self, winner: Leg | None) -> None:
+        if self.pickup is not None and self.pickup is not winner and not self.pickup.is_over:
+            self.pickup.refuse(481)
 
     def notify(self, leg: Leg, event: Told) -> None:
         """Put a leg's event into the inbox; once it is answered, into that of the call."""
@@ -118,6 +129,7 @@ class Onward:
     def ring(self, status: int, sdp: bytes) -> None:
         """Note that it rings, and tell."""
         self.draft.ring()
+        self.show()
         self._on_ring(status, sdp)
 
     @property
@@ -125,7 +137,8 @@ class Onward:
         return self.permit is not None and self.permit.is_emergency
 
     def show(self) -> None:
-        """No lamp shows it before it is answered."""
+        """Tell lamps that it rings, or somebody of it rings no more."""
+        show_beside(self.root, self)
 
     def respond_early(self, leg: Leg, event: Within) -> None:
         """Answer a request within an early dialog."""
@@ -143,6 +156,8 @@ class Onward:
             self.outcome = BUG
         if isinstance(self.outcome, Ending):
             self.fail(self.outcome)
+        else:
+            self._refuse_pickup(self.outcome.leg)
         tell(self)
         for item in self.inbox.drain():
             if isinstance(item, tuple) and item[0].is_over:
@@ -170,7 +185,12 @@ class Onward:
         if slot is None:
             return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
         self.slots.append(slot)
-        return await hunt(self, verdict, self._offer)
+        root = self.root
+        root.beside = (*root.beside, self)
+        try:
+            return await hunt(self, verdict, self._offer)
+        finally:
+            root.beside = tuple(one for one in root.beside if one is not self)
 
     def _loop_in(self, permit: Permit) -> Ending | None:
         """A forward to one who has forwarded it before would go round for ever."""

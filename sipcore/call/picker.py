@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
+from sipcore.call.dress import offered
 from sipcore.call.leg import Side
 from sipcore.dialog.events import Cancelled, Told, Within
 from sipcore.errors import BadMessage, MediaError
+from sipcore.media.agreement import other_than
 from sipcore.message.flow import Flow
 from sipcore.message.message import Request
-from sipcore.policy.attempt import Source
+from sipcore.policy.attempt import Source, TrunkTarget
+from sipcore.policy.concurrency import Slot, trunk_key
 
 if TYPE_CHECKING:
-    from sipcore.call.call import Call
     from sipcore.call.group import Caller, Group
 
 
@@ -26,7 +28,7 @@ class Picker(CallerLeg):
     side: Side = "b"
 
     def __init__(
-        self, call: "Call", replaced: CalleeLeg, request: Request, flow: Flow, source: Source
+        self, call: "Caller", replaced: CalleeLeg, request: Request, flow: Flow, source: Source
     ) -> None:
         super().__init__(call.desk.endpoint, call.notify, request, flow)
         self.party, self.owner = source, call
@@ -34,6 +36,7 @@ class Picker(CallerLeg):
         self.who = source.id
         self.replaced = replaced
         self.sdp = b""  # its offer, as an answer to the caller's
+        self._by = source
         self._answer = b""
 
     def feed(self, event: Told) -> None:
@@ -46,21 +49,60 @@ class Picker(CallerLeg):
             self.endpoint.respond(event.transaction, 200)
         self.refuse(487)
 
-    def take(self, call: "Caller", group: "Group") -> bool:
-        """Take the call if it still rings where it was, and agree on its media. False: refused."""
+    def bye(self, reason: str | None = None) -> None:
+        """End the dialog, or refuse what is not answered yet."""
+        if self.transaction.is_answered:
+            super().bye(reason)
+        else:
+            self.refuse(487)
+
+    def take(self, call: "Caller", group: "Group") -> Slot | None:
+        """Take what still rings where it was, and agree on its media; return what it needs of
+        channels. None: refused.
+        """
         if self.is_over:
-            return False
+            return None
         if self.replaced.is_over or self.replaced not in group.legs:
             self.refuse(481)
-            return False
+            return None
         try:
-            self.sdp = call.media.as_answer(self.invite.body)
-            self._answer = call.media.answer_here("b", self.invite.body, self.source)
+            self._agree(call)
         except (BadMessage, MediaError) as fault:
             self.refuse(fault.status if isinstance(fault, BadMessage) else 488)
-            return False
+            return None
+        slot = self._channel(call)
+        if slot is None:
+            self.refuse(503)
+            return None
         call.draft.callee_routed = self.who
-        return True
+        if self._by.kind == "trunk":
+            call.draft.trunk = self._by.id
+        return slot
+
+    def _agree(self, call: "Caller") -> None:
+        """Make of its offer an answer to the caller's, and an answer to it of what is known.
+
+        Whoever stays of a transfer has his say when this one takes the place (Transfer.seat).
+        """
+        body, media = self.invite.body, call.media
+        if self._by.kind == "trunk":
+            profile = call.book.profile("trunk", self._by.id)
+            body, self.dtmf = offered(profile, body), profile.dtmf
+            self.invite.body = body
+        if call.a is None:
+            media.check_offer(other_than(call.stays.side), body, self.source)
+        elif media.has_spoken("a"):
+            self.sdp = media.as_answer(body)
+            self._answer = media.answer_here("b", body, self.source)
+        else:  # the caller's INVITE had no SDP: its answer is yet to come
+            self.sdp, self._answer = media.answer_ahead("b", body, self.source)
+
+    def _channel(self, call: "Caller") -> Slot | None:
+        """Take a PBX's channel; one that takes what rings at itself has it already."""
+        by, rung, wants = self._by, self.replaced.party, []
+        if by.kind == "trunk" and not (isinstance(rung, TrunkTarget) and rung.id == by.id):
+            wants = [(trunk_key(by.id), call.book.trunks[by.id].channels)]
+        return call.desk.slots.take(wants, call.id)
 
     def confirm(self) -> None:
         """Answer it: the caller has its answer."""

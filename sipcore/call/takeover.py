@@ -5,9 +5,9 @@ through the call's own relay, as after a transfer, and the replaced party gets B
 rings at a phone is picked up (picker.py); a caller's place nobody takes before the answer.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sipcore.call.attended import find, may_meet
+from sipcore.call.attended import find, leg_of, may_meet
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
 from sipcore.call.draft import Draft
@@ -34,6 +34,7 @@ from sipcore.policy.concurrency import Slot, trunk_key
 if TYPE_CHECKING:
     from sipcore.call.call import Call
     from sipcore.call.desk import Desk
+    from sipcore.call.group import Caller
 
 BUSY: Headers = {"Retry-After": ["2"]}
 
@@ -48,14 +49,17 @@ def take_over(
     Who is of another customer, and who asks for a call that is none, hear the same.
     """
     replaces = replaces_in(request)
-    found = None if replaces is None or source.kind == "carrier" else find(desk, replaces)
-    if replaces is None or found is None:
+    if replaces is None or source.kind == "carrier":
+        return 481, None
+    ringing = leg_of(desk, replaces)
+    if isinstance(ringing, CalleeLeg) and ringing.dialog is None and ringing.owner is not None:
+        return pick_up(cast("Caller", ringing.owner), ringing, request, flow, source)
+    found = find(desk, replaces)
+    if found is None:
         return 481, None
     leg, call = found
     if party_of(call.book, leg).customer != source.customer:
         return 481, None
-    if isinstance(leg, CalleeLeg) and leg.dialog is None:
-        return pick_up(call, leg, request, flow, source)
     talking = call.talking
     if talking is None or talking.is_over or leg is not call.sides.get(leg.side):
         return 481, None
@@ -72,21 +76,21 @@ def take_over(
 
 
 def pick_up(
-    call: "Call", leg: CalleeLeg, request: Request, flow: Flow, source: Source
+    call: "Caller", leg: CalleeLeg, request: Request, flow: Flow, source: Source
 ) -> tuple[int, Headers | None] | None:
-    """Begin to take a call that rings at a phone of the same customer; return the refusal.
+    """Begin to take what rings at a phone or PBX of the same customer; return the refusal.
 
-    RFC 3891 3: only an early dialog that this element began is replaced, which the leg of a callee
-    is. PBXs ring their own phones.
+    `call`: or an attempt that follows from one, by a transfer or a forward. RFC 3891 3: only an
+    early dialog that this element began is replaced, which the leg of a callee is.
     """
-    if source.kind != "extension":
+    if party_of(call.book, leg).customer != source.customer:
         return 481, None
     if not request.body:
         return 488, None
     if call.pickup is not None and not call.pickup.is_over:
         return 500, BUSY
     picker = Picker(call, leg, request, flow, source)
-    if may_meet(call, call.a, call, picker):
+    if may_meet(call.root, call.stays, call.root, picker):
         call.pickup = picker
         call.inbox.feed(Picked(picker))
     else:
@@ -185,7 +189,7 @@ class Takeover(Transfer):
 
     async def _answer(self) -> bytes | Ending:
         """Wait for the journal; then let the newcomer's offer count, and return the answer."""
-        call, newcomer, media = self.call, self._newcomer, self.call.media
+        call, newcomer = self.call, self._newcomer
         try:
             await call.desk.journal.sync()
         except JournalError as fault:
@@ -194,16 +198,7 @@ class Takeover(Transfer):
         if newcomer.is_over:
             return failed(487, "caller gave up", "caller", q850=16)
         try:
-            offer, author = media.renew(self.stays.side)
-            standing = media.stand_in(self.side, author, offer)
-            media.face(self.side, newcomer.source)
-            media.speakers[self.side] = newcomer
-            try:
-                return media.answer_here(self.side, newcomer.invite.body, newcomer.source)
-            except (BadMessage, MediaError):
-                media.put_back(self.side, standing)
-                media.speakers[self.side] = self.leg
-                raise
+            return self.seat(newcomer)
         except BadMessage as fault:
             return failed(400, fault.reason)
         except MediaError as fault:

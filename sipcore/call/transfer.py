@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sipcore.call import part
+from sipcore.call.caller import CallerLeg
 from sipcore.call.ending import Ending, failed, hung_up
 from sipcore.call.exchange import OVER
 from sipcore.call.group import Won
@@ -20,6 +21,7 @@ from sipcore.call.leg import Act, Deed, Leg
 from sipcore.call.onward import Onward
 from sipcore.call.part import Part
 from sipcore.call.party import party_of, remaining_of
+from sipcore.call.picker import Picker
 from sipcore.call.renewal import Renewal
 from sipcore.cdr.entry import Answered
 from sipcore.cdr.journal import JournalError
@@ -113,6 +115,7 @@ class Transfer:
         self._onward = Onward(self.call, attempt, offer, lambda *_: self._rings())
         if self.names_referrer and not self._is_recall:
             self._onward.referrer = self.source
+        self._onward.stays = self.stays
         self._onward.start(lambda _: self.later(self._rung, 0.0))
         return None
 
@@ -151,8 +154,15 @@ class Transfer:
             _log.error("call=%s the journal is not on disk: %s", self.call.id, fault)
             if not any(one.is_emergency for one in (onward, *won.onwards)):
                 return self._give_up(won, failed(503, "journal not on disk"))
+        leg = won.leg
+        if leg.is_over:
+            return self._give_up(won, failed(480, "picked up and gave up", "callee", q850=16))
         try:
-            told = self.take_media(won.leg, won.sdp)
+            if isinstance(leg, Picker):
+                leg.answer(self.seat(leg))
+                told = self.call.media.is_due(self.stays.side)
+            else:
+                told = self.take_media(leg, won.sdp)
         except (BadMessage, MediaError) as fault:
             return self._give_up(won, failed(488, f"answered with no usable SDP: {fault}"))
         self._onward = None
@@ -194,6 +204,24 @@ class Transfer:
             media.speakers[self.side], media.ringback = self.leg, heard
             raise
         return media.is_due(self.stays.side)
+
+    def seat(self, newcomer: CallerLeg) -> bytes:
+        """Let the offer of one who asks for the place count; return the answer to it.
+
+        Raises as take_media does.
+        """
+        media = self.call.media
+        offer, author = media.renew(self.stays.side)
+        heard, media.ringback = media.ringback, None
+        standing = media.stand_in(self.side, author, offer)
+        media.face(self.side, newcomer.source)
+        media.speakers[self.side] = newcomer
+        try:
+            return media.answer_here(self.side, newcomer.invite.body, newcomer.source)
+        except (BadMessage, MediaError):
+            media.put_back(self.side, standing)
+            media.speakers[self.side], media.ringback = self.leg, heard
+            raise
 
     def take(self, parts: list[Part], slots: list[Slot], newcomer: Leg, leaving: list[Leg]) -> None:
         """Put a newcomer, its records and its slots into the call; the transferor's legs leave."""

@@ -11,16 +11,14 @@ from sipcore.errors import MediaError
 from sipcore.media import lent, precondition
 from sipcore.media.codecs import TONE_CODECS, with_codecs
 from sipcore.media.control import Side
-from sipcore.media.fitting import align, answering, with_all
+from sipcore.media.fitting import Common, align, answering, in_common, takes_all, with_all
 from sipcore.media.lent import Speaker, Uneven
 from sipcore.media.offer import (
     Author,
     Described,
     Said,
     facing_direction,
-    only_formats,
     read,
-    refused,
     unheld,
 )
 from sipcore.message.sdp import Codec, Sdp, parse_sdp
@@ -61,7 +59,8 @@ class Agreement:
         self._authors: dict[Side, Author] = {}
         self._heard: dict[Side, bytes] = {}  # the SDP that `said` was read from
         self._told: dict[Side, Told] = {}
-        self._forks: dict[str, Told] = {}  # what a fork that rings was told since the offer to all
+        # What a fork that rings was told since the offer to all: its o= line goes on by itself.
+        self._forks: dict[str, tuple[Author, Told]] = {}
         self._open: _Open | None = None
         self._offered: Sdp | None = None  # the offer that answers answer
         self._conditions: dict[Side, tuple[tuple[str, ...], ...]] = {}  # RFC 3312: told by m-line
@@ -160,45 +159,50 @@ class Agreement:
         """
         parsed = parse_sdp(sdp)
         said = read(parsed, source)
-        other = other_than(side)
-        if other not in self.said:
-            raise MediaError("nothing is known of the other side")
-        facing = parse_sdp(self._heard[other])
-        views = self.said[other].streams
-        medias, told, reduced = [], [], []
-        for index, (media, mine) in enumerate(zip(parsed.media, said.streams, strict=True)):
-            theirs = views[index] if index < min(len(views), len(facing.media)) else None
-            kept = None
-            if theirs is not None and theirs.is_relayed and mine.is_relayed:
-                kept = only_formats(facing.media[index], media, theirs, mine)
-            if kept is None or theirs is None or not self._port(side, index):
-                nothing = structs.replace(mine, is_relayed=False)
-                medias.append(refused(media))
-                told.append(nothing)
-                reduced.append(nothing)
-                continue
-            medias.append(kept)
-            told.append(theirs)
-            reduced.append(facing_direction(theirs, mine))
-        if not any(one.is_relayed for one in told):
-            raise MediaError("nothing in this offer is what the other side can")
+        facing, common = self._in_common(side, parsed, said)
         self.said[side], self._heard[side] = said, sdp
         self._note_conditions(side, sdp, parsed)
-        answer = Sdp(facing.session, tuple(medias), facing.below)
-        answer, event_type = self._fit(side, answer, told, is_offer=False)
-        answered = self._write(side, answer, reduced)
-        now = Told(tuple(told), answered, event_type)
+        answer = Sdp(facing.session, common.media, facing.below)
+        answer, event_type = self._fit(side, answer, common.wanted, is_offer=False)
+        author = self.author(side)
         if fork:
-            self._forks[fork] = now
+            author = self._forks[fork][0] if fork in self._forks else author.twin()
+        answered = self._write(side, answer, common.fitting, author)
+        now = Told(common.wanted, answered, event_type)
+        if fork:
+            self._forks[fork] = author, now
         else:
             self._told[side] = now
         return answered
 
+    def check_offer(self, side: Side, sdp: bytes, source: str) -> None:
+        """Raise what answer_here would, and change nothing."""
+        parsed = parse_sdp(sdp)
+        self._in_common(side, parsed, read(parsed, source))
+
+    def _in_common(self, side: Side, parsed: Sdp, said: Said) -> tuple[Sdp, Common]:
+        """Return what the other side said last, and what of it an offer of `side` can have."""
+        other = other_than(side)
+        if other not in self.said:
+            raise MediaError("nothing is known of the other side")
+        facing, views = parse_sdp(self._heard[other]), self.said[other].streams
+        offer = parsed, said.streams
+        return facing, in_common((facing, views), offer, lambda at: self._port(side, at) > 0)
+
+    def answer_ahead(self, side: Side, sdp: bytes, source: str) -> tuple[bytes, bytes]:
+        """Answer the offer of `side` while the other one has said nothing; see foretell.
+
+        Returns what of it may be offered to the other side, and the answer.
+        """
+        known = with_codecs(sdp, TONE_CODECS)
+        self.said[side], self._heard[side] = read(parse_sdp(known), source), known
+        return known, self.foretell(side)
+
     def choose(self, side: Side, fork: str) -> None:
         """Let a fork stand for `side`: what it alone was told counts, what others were does not."""
         if self._forks:
-            if (told := self._forks.get(fork)) is not None:
-                self._told[side] = told
+            if (found := self._forks.get(fork)) is not None:
+                self._authors[side], self._told[side] = found
             self._forks.clear()
 
     def is_due(self, side: Side) -> bool:
@@ -217,7 +221,7 @@ class Agreement:
                 continue
             if was.is_relayed != one.is_relayed or was.direction != one.direction:
                 return True
-            if not (was.codecs.keys() & own.codecs.keys()) <= one.codecs.keys():
+            if not takes_all(one, was, own):
                 return True
         return False
 
@@ -366,9 +370,11 @@ class Agreement:
             return side, Uneven(sent_in, found[1].clock_rate)
         return None
 
-    def _write(self, side: Side, sdp: Sdp, streams: Sequence[Described]) -> bytes:
-        ports = self._ports(side, streams)
-        return self.author(side).write(sdp, streams, ports, self._conditions.get(side, ()))
+    def _write(
+        self, side: Side, sdp: Sdp, streams: Sequence[Described], author: Author | None = None
+    ) -> bytes:
+        ports, author = self._ports(side, streams), author or self.author(side)
+        return author.write(sdp, streams, ports, self._conditions.get(side, ()))
 
     def _note_conditions(self, side: Side, sdp: bytes, parsed: Sdp) -> None:
         if precondition.MARK in sdp:

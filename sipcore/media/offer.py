@@ -6,6 +6,7 @@ made now is dialog/negotiation's; which ports are open is pool's.
 
 import ipaddress
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 
 from msgspec import Struct, structs
@@ -159,27 +160,6 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
     )
 
 
-def only_formats(media: Media, offered: Media, theirs: Described, mine: Described) -> Media | None:
-    """Return an m-line of one side as the answer to the other's: what both can. None: nothing.
-
-    The numbers are those of `media`: the same in both wherever one side has answered the other.
-    """
-    names = {(one.name.lower(), one.clock_rate) for one in mine.codecs.values()}
-    kept = [
-        form
-        for form in media.formats
-        if form in offered.formats
-        and (
-            (codec := theirs.codecs.get(int(form) if form.isdecimal() else -1)) is None
-            or (codec.name.lower(), codec.clock_rate) in names
-        )
-    ]
-    speech = [form for form in kept if not _is_event(theirs.codecs, form)]
-    if not speech or media.kind != offered.kind:
-        return None
-    return media if len(kept) == len(media.formats) else with_formats(media, kept)
-
-
 def facing_direction(theirs: Described, mine: Described) -> Described:
     """Return `theirs` as an answer to an offer of `mine`: its direction fits (RFC 3264 6.1)."""
     sends = theirs.direction in ("sendrecv", "sendonly") and mine.wants_media
@@ -189,11 +169,6 @@ def facing_direction(theirs: Described, mine: Described) -> Described:
     if fitting == theirs.direction:
         return theirs
     return structs.replace(theirs, direction=fitting, is_direction_said=True)
-
-
-def _is_event(codecs: dict[int, Codec], form: str) -> bool:
-    codec = codecs.get(int(form)) if form.isdecimal() else None
-    return codec is not None and codec.name.lower() in ("telephone-event", "cn")
 
 
 def with_formats(media: Media, kept: Sequence[str]) -> Media:
@@ -222,6 +197,10 @@ class Author:
         self._version = 0
         self._text = b""
         self._size = 0  # of the part of it that the other side says
+
+    def twin(self) -> "Author":
+        """Return one that goes on from here by itself, to one of several who were told the same."""
+        return copy(self)
 
     @property
     def is_dual(self) -> bool:

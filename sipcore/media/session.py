@@ -104,6 +104,18 @@ class MediaSession(Placement):
         self.tell()
         return answered
 
+    def check_offer(self, side: Side, sdp: bytes, source: str) -> None:
+        """Raise what answer_here would, and change nothing."""
+        self._agreement.check_offer(side, sdp, source)
+
+    def answer_ahead(self, side: Side, sdp: bytes, source: str) -> tuple[bytes, bytes]:
+        """Answer an offer of `side` by G.711 of ours, while the other side has said nothing.
+
+        Returns what of the offer may go on to the other side, and the answer. Raises BadMessage;
+        MediaError where it has no G.711.
+        """
+        return self._agreement.answer_ahead(side, sdp, source)
+
     def choose(self, side: Side, fork: str) -> None:
         """Let the fork that answers stand for `side`, with what it was told while it rang."""
         self._agreement.choose(side, fork)

@@ -1,9 +1,11 @@
 """Before the answer of one of several devices: what each was told while it rang is its own."""
 
+import re
 from pathlib import Path
 
 from tests.sim.description import description, direction_of
 from tests.sim.loop import simulate
+from tests.sim.net import Place
 from tests.sim.parties import disagreement, habits, party, two_phones
 from tests.sim.party import Party, PartyPhone
 from tests.sim.talking import check_all_is_over
@@ -70,3 +72,33 @@ def test_the_device_that_was_told_while_it_rang_is_told_no_more_when_it_answers(
             assert "UPDATE" not in [one.method for one in first.requests]
 
     simulate(main())
+
+
+def test_each_device_sees_versions_that_go_up_by_one(tmp_path: Path) -> None:  # RFC 3264 8
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            a, first, second = await _told_alone(here)
+            second.ring(183, description(second.phone.place, 1), is_reliable=True)
+            await here.pass_time(1)
+            for one in (second, first, second):
+                one.update(one.sdp("sendrecv"))
+                await here.pass_time(1)
+            second.pick_up()
+            await a.answered.wait()
+            await here.pass_time(5)
+            a.hold_or_so("inactive")
+            await here.pass_time(5)
+            for one in (first, second):
+                seen = list(dict.fromkeys(_versions(here, one.phone.place)))
+                assert seen == list(range(1, len(seen) + 1))
+                assert len(seen) > 1
+            a.hang_up()
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def _versions(here: World, place: Place) -> list[int]:
+    """Return the versions in all o= lines that went to a place."""
+    told = b"".join(packet.data for packet in here.net.sent if packet.to == place)
+    return [int(one) for one in re.findall(rb"o=- [0-9]+ ([0-9]+) IN", told)]

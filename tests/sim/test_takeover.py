@@ -177,3 +177,22 @@ def test_whoever_hangs_up_meanwhile_everybody_gets_an_answer(
             await check_all_is_over(here)
 
     simulate(main())
+
+
+def test_who_takes_over_may_number_its_codecs_in_its_own_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            _, talk, _, other = await talking(here)
+            last = await third(here)
+            mine = sdp(last.place, payload="8 96").replace(b":101 ", b":96 ")
+            named = {"Replaces": [replaces_of(other)]}
+            new = last.call("8002", named, mine)
+            await here.pass_time(3)
+            assert new.status == 200
+            assert b"RTP/AVP 8 101\r\n" in new.body, "as whoever stays takes them (RFC 3264 6.1)"
+            assert b"RTP/AVP 8 96\r\n" in talk.requests[-1].body
+            assert len([one for one in talk.requests if one.method == "INVITE"]) == 1
+            talk.hang_up()
+            await check_all_is_over(here)
+
+    simulate(main())
