@@ -106,6 +106,9 @@ class Call:
         self.draft.ring()
         self.a.progress(status, sdp)
 
+    def overhear(self, leg: Leg | None, sdp: bytes, wait_ms: int) -> None:
+        """Its caller hears it, by an 18x."""
+
     def show(self) -> None:
         """Tell lamps that it has changed."""
         show(self)

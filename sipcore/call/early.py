@@ -94,7 +94,8 @@ def hear(call: "Caller", leg: Leg, sdp: bytes, ringback: Ringback = AT_183) -> b
     """
     a, media = call.a, call.media
     if not isinstance(a, CallerLeg):
-        return b""  # nobody hears it: an attempt that follows from a call (onward.py)
+        call.overhear(leg, sdp, ringback.wait_ms)
+        return b""
     media.ringback = ringback
     media.speakers["b"] = leg
     try:
@@ -119,6 +120,7 @@ def other_forks(call: "Caller", lost: CalleeLeg, legs: list[CalleeLeg]) -> None:
                     call.ring(183, told)
                 return
     if any(not leg.is_over for leg in legs):
+        call.overhear(None, b"", 0)
         ring_back(call, BESIDE)
 
 

@@ -71,6 +71,10 @@ class Caller(Inviter, Protocol):
 
     def ring(self, status: int, sdp: bytes) -> None: ...
 
+    def overhear(self, leg: Leg | None, sdp: bytes, wait_ms: int) -> None:
+        """Hear what one who rings sends early, where nobody calls: see Transfer. None: no more."""
+        ...
+
     def show(self) -> None:
         """Tell lamps that somebody rings no more."""
         ...

@@ -35,6 +35,7 @@ from sipcore.policy.concurrency import Slot
 from sipcore.policy.decide import decide
 
 BUG = Ending("node", 500, 41, "internal error")
+OnEarly = Callable[[Leg | None, bytes, int], None]
 
 _log = logger(__name__)
 
@@ -47,6 +48,7 @@ class Onward:
     referrer: Source | None = None
     ringing: Sequence[CalleeLeg] = ()
     pickup: Picker | None = None  # who wants it while it rings
+    on_early: OnEarly | None = None  # hears who rings, where no caller does
 
     def __init__(
         self, call: Caller, attempt: Attempt, offer: bytes, on_ring: Callable[[int, bytes], None]
@@ -132,6 +134,11 @@ class Onward:
         self.show()
         self._on_ring(status, sdp)
 
+    def overhear(self, leg: Leg | None, sdp: bytes, wait_ms: int) -> None:
+        """Let whoever stays of a transfer hear what one who rings sends early."""
+        if self.on_early is not None:
+            self.on_early(leg, sdp, wait_ms)
+
     @property
     def is_emergency(self) -> bool:
         return self.permit is not None and self.permit.is_emergency
@@ -206,5 +213,7 @@ def forward(call: Caller, attempt: Attempt, offer: bytes, by: Source) -> Onward:
     onward = Onward(call, attempt, offer, call.ring)
     onward.a, onward.is_delayed = call.a, call.is_delayed
     onward.diverted = "deflection"
+    if isinstance(call, Onward):
+        onward.on_early = call.on_early
     onward.path = (*call.path, by)
     return onward

@@ -177,6 +177,8 @@ class Talk:
             if self._spares(leg):
                 self._exchange.abort()
                 self._upkeep.leave(leg)
+                if self._transfer is not None:
+                    self._transfer.listen()
                 return None
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
         if method == "REFER":

@@ -75,6 +75,7 @@ class Transfer:
         self.on_stop: Callable[[], None] | None = None  # gives another call back what it lent
         self.offered: tuple[Author, bytes] | None = None  # to the newcomer, and by whom
         self._is_recall = False
+        self._early: tuple[Leg, bytes, int] | None = None  # what the target sends before its answer
 
     def outlives(self, leg: Leg) -> bool:
         """Tell whether the call goes on without a leg that has hung up: the transferor's may."""
@@ -115,7 +116,7 @@ class Transfer:
         self._onward = Onward(self.call, attempt, offer, lambda *_: self._rings())
         if self.names_referrer and not self._is_recall:
             self._onward.referrer = self.source
-        self._onward.stays = self.stays
+        self._onward.stays, self._onward.on_early = self.stays, self._hear_early
         self._onward.start(lambda _: self.later(self._rung, 0.0))
         return None
 
@@ -126,10 +127,39 @@ class Transfer:
             self.call.media.ringback = Ringback(self.stays.side, pause_ms=PAUSE_MS)
             self.call.media.tell()
 
+    def _hear_early(self, leg: Leg | None, sdp: bytes, wait_ms: int) -> None:
+        self._early = None if leg is None else (leg, sdp, wait_ms)
+        self.listen()
+
+    def listen(self) -> None:
+        """Let whoever stays hear what the target sends early, once the transferor speaks no more:
+        he holds or has gone. No offer is made for it: the target has answered what was offered.
+        """
+        media = self.call.media
+        if self.is_over or self.is_done:
+            return
+        if not (self.leg.is_over or media.is_held(self.side)):
+            return
+        ringback = Ringback(self.stays.side, pause_ms=PAUSE_MS)
+        media.let_out()
+        if self._early is not None:
+            leg, sdp, wait_ms = self._early
+            try:
+                media.ringback = Ringback(self.stays.side, wait_ms)
+                media.let_in(self.side, sdp, leg.source)
+                return
+            except (BadMessage, MediaError) as fault:
+                _log.info("call=%s early media of a transfer is not heard: %s", self.call.id, fault)
+        if media.ringback is not None:
+            media.ringback = ringback
+            media.tell()
+
     def _hush(self) -> None:
-        if self.call.media.ringback is not None:
-            self.call.media.ringback = None
-            self.call.media.tell()
+        media = self.call.media
+        if media.ringback is not None or media.guest is not None:
+            media.let_out()
+            media.ringback = None
+            media.tell()
 
     async def _rung(self) -> Ending | None:
         onward = self._onward
@@ -195,6 +225,7 @@ class Transfer:
         media = self.call.media
         assert self.offered is not None
         heard, media.ringback = media.ringback, None
+        media.let_out()
         standing = media.stand_in(self.side, *self.offered)
         media.speakers[self.side] = leg
         try:
@@ -213,6 +244,7 @@ class Transfer:
         media = self.call.media
         offer, author = media.renew(self.stays.side)
         heard, media.ringback = media.ringback, None
+        media.let_out()
         standing = media.stand_in(self.side, author, offer)
         media.face(self.side, newcomer.source)
         media.speakers[self.side] = newcomer
@@ -258,7 +290,7 @@ class Transfer:
     def fail(self, end: Ending) -> Ending | None:
         """Tell the transferor. One who has hung up is rung; else the call is over."""
         self.report.say(end.status)
-        self._onward = None
+        self._onward = self._early = None
         self._hush()
         if not self.leg.is_over:
             self.is_over = True

@@ -18,7 +18,7 @@ from sipcore.media.agreement import SIDES, Agreement, other_than
 from sipcore.media.codecs import tone_codec
 from sipcore.media.connection import Worker
 from sipcore.media.control import Lost, OnEvent, Play, Record, Side, Stream
-from sipcore.media.offer import describe
+from sipcore.media.offer import Said, describe
 from sipcore.media.quality import StreamState
 from sipcore.message.sdp import Codec
 
@@ -49,6 +49,7 @@ class Placement:
     """
 
     ringback: Ringback | None = None
+    guest: tuple[Side, Said] | None = None  # who is heard in a side's place, for the time being
 
     def __init__(self, pool: "MediaPool", call_id: str, on_event: OnEvent) -> None:
         self.on_event = on_event
@@ -142,7 +143,7 @@ class Placement:
 
     def _play(self, ringback: Ringback) -> Play | None:
         """Return what is to be played now; None where nobody could hear it."""
-        to, said = ringback.to, self._agreement.said
+        to, said = ringback.to, self._heard()
         hears, speaks = said.get(to), said.get(other_than(to)) or self._agreement.foretold
         if hears is None or speaks is None:
             return None
@@ -256,9 +257,14 @@ class Placement:
     def _port_of(self, side: Side, media: int) -> int:
         return _port(self._streams, self._ports, side, media)
 
+    def _heard(self) -> Mapping[Side, Said]:
+        """Return what each side has said, or who is heard in its place."""
+        said = self._agreement.said
+        return said if self.guest is None else {**said, self.guest[0]: self.guest[1]}
+
     def _descriptions(self) -> tuple[control.Description, ...]:
         """Describe every stream whose side has spoken."""
-        said = self._agreement.said
+        said = self._heard()
         described = tuple(
             [
                 describe(number, media, said[side], said.get(other_than(side)))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from sipcore.errors import MediaError
 from sipcore.media import control, quality
-from sipcore.media.agreement import Standing
+from sipcore.media.agreement import Standing, other_than
 from sipcore.media.control import Recorded, Side
 from sipcore.media.lent import Speaker
 from sipcore.media.offer import Author, is_held, read
@@ -178,6 +178,22 @@ class MediaSession(Placement):
     def author(self, side: Side) -> Author:
         """Return who writes to a side: its o= line goes on wherever the leg goes (RFC 3264 8)."""
         return self._agreement.author(side)
+
+    def let_in(self, side: Side, sdp: bytes, source: str) -> None:
+        """Let somebody be heard in the place of `side`, who may come back: see let_out.
+
+        His SDP answers an offer of `renew`. What is agreed stays. Raises BadMessage; MediaError
+        where the other side would not hear him.
+        """
+        guest, hears = read(parse_sdp(sdp), source), self._agreement.said.get(other_than(side))
+        if hears is None or not hears.streams[0].wants_media:
+            raise MediaError("nobody hears")
+        self.guest = side, guest
+        self.tell()
+
+    def let_out(self) -> None:
+        """Let both sides be heard again. The worker hears of it with what it is told next."""
+        self.guest = None
 
     @property
     def speakers(self) -> dict[Side, Speaker]:
