@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
 from sipcore.call.desk import Desk
+from sipcore.call.digits import Digits
 from sipcore.call.draft import Draft
 from sipcore.call.ending import Ending, failed
 from sipcore.call.held import Held
@@ -38,6 +39,7 @@ class Call:
     pickup: Picker | None = None  # who wants it while it rings
     beside: Sequence[Onward] = ()  # attempts that ring for it
     lines_beside: tuple[Line, ...] = ()
+    digits: Digits | None = None  # from the first key on that is no event on both sides
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -140,6 +142,12 @@ class Call:
             self.desk.endpoint.respond(event.transaction, 200, {"Allow": [leg.allowed]})
         else:
             self.respond_unknown(leg, event)
+
+    def keys(self) -> Digits:
+        """Return what tells keys to a side that has no events."""
+        if self.digits is None:
+            self.digits = Digits(self.sides, self.media.speakers)
+        return self.digits
 
     def gave_up(self) -> Ending | None:
         """Return the ending if the caller's CANCEL waits in the inbox."""

@@ -5,9 +5,10 @@ from sipcore.dialog.dialog import Dialog
 from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.negotiation import CONCLUDE, OFFERED, OURS, RECEIVE_ANSWER
 from sipcore.dialog.reliable import is_next, number_of
+from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
 from sipcore.message.flow import Hop
-from sipcore.message.message import Request, Response
+from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
 
 
@@ -64,6 +65,16 @@ class CalleeLeg(Leg):
             said = [early.allow for early in self.early.values() if early.allow]
             return any("INFO" in row for allow in said for row in allow)
         return super().takes_info
+
+    def request_early(self, method: str, headers: Headers, body: bytes) -> Transaction | None:
+        """Send a request to the fork that was heard last, in its early dialog; None without one."""
+        if self.is_over or self.dialog is not None or not self.takes_info:
+            return None
+        for dialog in reversed(self.transaction.dialogs):
+            early = self.early.get(dialog.remote_tag)
+            if early is not None and early.sdp:
+                return self.ask_early(dialog, method, headers, body)
+        return None
 
     def cancel(self, reason: str | None = None) -> None:
         """Give up on it: CANCEL if it may still be answered; an answer in spite of it is ended."""

@@ -2,23 +2,30 @@
 
 An INFO with a key becomes an event where the other side has telephone-event, and goes on as it is
 where it has none. An event of a side whose other side has none becomes INFO: one at a time, so that
-none overtakes another.
+none overtakes another. Before the answer that goes to who is heard early; what he does not take, or
+nobody is there to take, is told to whoever answers.
 """
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 
 from msgspec import Struct
 
+from sipcore.call.callee import CalleeLeg
+from sipcore.call.caller import CallerLeg
 from sipcore.call.leg import Leg
-from sipcore.dialog.events import Within
+from sipcore.dialog.events import Reply, Within
 from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
 from sipcore.media.agreement import other_than
 from sipcore.media.control import Pressed, Side
+from sipcore.media.lent import Speaker
 from sipcore.media.session import MediaSession
 from sipcore.message.keys import RELAY, Key, key_in
+from sipcore.message.message import Headers
 
+OF_KEYS: Headers = {"Content-Type": [RELAY]}
 MOST_WAITING = 32  # keys that a slow peer has not answered yet
 SAME_S = 1.0  # a key that comes both ways within this is one
 
@@ -49,13 +56,19 @@ def press(media: MediaSession, side: Side, event: Within) -> int | None:
 
 
 class Digits:
-    """Of one call, from the first key on that is no event on both sides."""
+    """Of one call, from the first key on that is no event on both sides.
 
-    def __init__(self, legs: Mapping[Side, Leg]) -> None:
+    `legs` have no callee before the answer; who is heard till then is among the `speakers`.
+    """
+
+    def __init__(self, legs: Mapping[Side, Leg], speakers: Mapping[Side, Speaker]) -> None:
         self._legs = legs
-        self._waiting: deque[tuple[Leg, Key]] = deque()
+        self._speakers = speakers
+        self._waiting: deque[tuple[Leg | None, Key]] = deque()  # None: for whoever answers
         self._sent: Transaction | None = None
         self._asked: Leg | None = None  # whose answer that waits for
+        self._early: Key | None = None  # what was told before the answer, and is not answered
+        self._is_early_over = False
         self._heard: dict[Side, _Heard] = {}
 
     def tell(self, pressed: Pressed, now: float) -> None:
@@ -63,10 +76,17 @@ class Digits:
         began = now - pressed.duration_ms / 1000  # it is told when it is over
         if self._repeats(pressed.side, _Heard(pressed.event, False, now), began):
             return
-        leg = self._legs.get(other_than(pressed.side))
-        if leg is not None and len(self._waiting) < MOST_WAITING:
-            self._waiting.append((leg, Key(pressed.event, max(pressed.duration_ms, 1))))
-        self._next()
+        self._put(other_than(pressed.side), Key(pressed.event, max(pressed.duration_ms, 1)))
+
+    def tell_early(self, side: Side, event: Within) -> None:
+        """Keep the key of an INFO that came before the answer, or tell it to who is heard."""
+        with suppress(BadMessage):
+            self._put(side, key_in(event.request))
+
+    def _put(self, side: Side, key: Key) -> None:
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append((self._legs.get(side), key))
+        self.go_on()
 
     def repeats(self, side: Side, event: Within, now: float) -> bool:
         """Tell whether an INFO tells of a key that was told of as an event already."""
@@ -89,16 +109,34 @@ class Digits:
         """Tell whether an answer is that of a key's INFO."""
         return transaction is self._sent
 
-    def answered(self) -> None:
+    def answered(self, event: Reply) -> None:
         """The key is there, or never will be: the next one."""
-        self._sent = None
-        self._next()
+        key, self._sent, self._early = self._early, None, None
+        if key is not None and event.response.status >= 300 and not event.is_local:
+            self._waiting.appendleft((None, key))
+            self._is_early_over = True
+        self.go_on()
 
-    def _next(self) -> None:
+    def go_on(self) -> None:
+        """Tell the next key, if it may be told."""
         if self._asked is not None and self._asked.is_over:  # transferred: its answer goes nowhere
-            self._sent = self._asked = None
+            self._sent = self._asked = self._early = None
         while self._sent is None and self._waiting:
-            leg, key = self._waiting.popleft()
-            if not leg.is_over:
-                headers = {"Content-Type": [RELAY]}
-                self._sent, self._asked = leg.request("INFO", headers, key.to_body()), leg
+            leg, key = self._waiting[0]
+            leg = leg or self._legs.get("b")
+            if leg is None:
+                if not self._tell_early(key):
+                    return
+            elif isinstance(leg, CallerLeg) and not leg.transaction.is_answered:
+                return
+            elif not leg.is_over:
+                self._sent, self._asked = leg.request("INFO", dict(OF_KEYS), key.to_body()), leg
+            self._waiting.popleft()
+
+    def _tell_early(self, key: Key) -> bool:
+        leg = self._speakers.get("b")
+        if not isinstance(leg, CalleeLeg) or self._is_early_over:
+            return False
+        self._sent = leg.request_early("INFO", dict(OF_KEYS), key.to_body())
+        self._asked, self._early = leg, key
+        return self._sent is not None

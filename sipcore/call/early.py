@@ -17,7 +17,7 @@ from sipcore.dialog.negotiation import OFFERED, RECEIVE_ANSWER, STABLE
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.agreement import other_than
-from sipcore.media.control import Lost
+from sipcore.media.control import Lost, Pressed
 from sipcore.media.placement import Ringback
 from sipcore.message.keys import tells_key
 from sipcore.message.reason import q850_in
@@ -134,7 +134,8 @@ def within(call: "Caller", leg: Leg, event: Within) -> None:
     elif method == "UPDATE":
         _update(call, leg, event)
     elif method == "INFO" and isinstance(call.a, CallerLeg) and tells_key(event.request):
-        status = press(call.media, other_than(leg.side), event)
+        if (status := press(call.media, other_than(leg.side), event)) is None:
+            call.root.keys().tell_early(other_than(leg.side), event)
         leg.endpoint.respond(event.transaction, 200 if status is None else status)
     else:
         call.respond_early(leg, event)
@@ -232,6 +233,10 @@ async def until_acknowledged(call: "Call", callee: Leg) -> Ending | None:
                 return failed(487, "caller gave up", "caller", q850_in(event.request) or 16)
             case (Leg() as leg, Unacked()) if leg is a:
                 return failed(504, "no PRACK", q850=102)
+            case Pressed():
+                call.keys().tell(item, call.desk.loop.time())
+            case (Leg(), Reply() as event) if call.digits and call.digits.owns(event.transaction):
+                call.digits.answered(event)
             case _:
                 pass
     return None

@@ -17,7 +17,7 @@ from sipcore.call.leg import Landed, Leg, Picked
 from sipcore.dialog.events import Cancelled, Reply, Unacked, Within
 from sipcore.dialog.refresh import raised
 from sipcore.errors import MediaError
-from sipcore.media.control import Lost
+from sipcore.media.control import Lost, Pressed
 from sipcore.message.message import Request
 from sipcore.message.reason import (
     COMPLETED_ELSEWHERE,
@@ -187,6 +187,8 @@ def _heed_node(call: Caller, group: Group, item: object) -> Won | Ending | None:
     if isinstance(item, Picked) and (slot := item.picker.take(call, group)) is not None:
         group.give_up(COMPLETED_ELSEWHERE)
         return Won(item.picker, item.picker.sdp, slot)
+    if isinstance(item, Pressed):
+        call.root.keys().tell(item, call.desk.loop.time())
     return None  # other media events do not matter before the answer
 
 
@@ -209,6 +211,8 @@ def _heed(call: Caller, group: Group, leg: Leg, event: object) -> Won | Ending |
         return None
     status = event.response.status
     if event.transaction is not leg.transaction:
+        if status >= 200 and (digits := call.root.digits) and digits.owns(event.transaction):
+            digits.answered(event)
         return None
     note_reply(call, group, leg, event)
     if status < 200:

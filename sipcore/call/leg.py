@@ -324,7 +324,13 @@ class Leg:
 
     def prack(self, dialog: Dialog, response: Response, number: int) -> Transaction:
         """Acknowledge a reliable 18x, in its early dialog."""
-        request = dialog.request("PRACK", rack(response, number))
+        return self.ask_early(dialog, "PRACK", rack(response, number))
+
+    def ask_early(
+        self, dialog: Dialog, method: str, headers: Headers, body: bytes = b""
+    ) -> Transaction:
+        """Send a request in an early dialog of this leg's INVITE."""
+        request = dialog.request(method, headers, body)
         if self.signer is not None:
             self.signer.sign(request)
         return self.endpoint.request(request, self._hop(dialog), self)

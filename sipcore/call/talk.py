@@ -7,7 +7,7 @@ or answered here.
 from typing import TYPE_CHECKING
 
 from sipcore.call.allowed import CARRIED, carried
-from sipcore.call.digits import Digits, press
+from sipcore.call.digits import press
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
@@ -47,8 +47,9 @@ class Talk:
         self._upkeep = Upkeep(call.media, call.desk.ids, self._legs)
         if call.a.has_spoken_early:
             self._upkeep.look(call.desk.loop.time())
+        if call.digits is not None:
+            call.digits.go_on()
         self._carried: dict[Transaction, tuple[Transaction, Leg]] = {}  # and who is asked
-        self._digits: Digits | None = None
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
         self._heard_at = dict.fromkeys(("a", "b"), call.desk.loop.time())
@@ -133,7 +134,7 @@ class Talk:
             case Silent():
                 return self._doubt(item)
             case Pressed():
-                self._keys().tell(item, self._call.desk.loop.time())
+                self._call.keys().tell(item, self._call.desk.loop.time())
             case Lost():
                 return Ending("node", 200, 41, "media worker lost")
             case Deed(act):
@@ -220,16 +221,13 @@ class Talk:
     def _press(self, leg: Leg, event: Within) -> bool:
         """Take the key of an INFO; False where it is to go on as INFO."""
         status = press(self._call.media, other_than(leg.side), event)
-        if status is None and self._keys().repeats(leg.side, event, self._call.desk.loop.time()):
+        if status is None and self._call.keys().repeats(
+            leg.side, event, self._call.desk.loop.time()
+        ):
             status = 200
         if status is not None:
             self._call.desk.endpoint.respond(event.transaction, status)
         return status is not None
-
-    def _keys(self) -> Digits:
-        if self._digits is None:
-            self._digits = Digits(self._legs)
-        return self._digits
 
     def _carry(self, leg: Leg, event: Within) -> None:
         if len(self._carried) >= MOST_CARRIED:
@@ -259,8 +257,9 @@ class Talk:
         if event.transaction.is_invite and status < 300:
             leg.ack(event.response)  # of a re-INVITE that was given up for a transfer
             return None
-        if self._digits is not None and self._digits.owns(event.transaction):
-            self._digits.answered()
+        digits = self._call.digits
+        if digits is not None and digits.owns(event.transaction):
+            digits.answered(event)
             return None
         found = self._carried.pop(event.transaction, None)
         if found is not None and not (event.is_local and status == 408):  # RFC 4320 4.2

@@ -65,7 +65,7 @@ async def send_key(here: World, phone: Phone, shown: bytes, code: int = 7) -> No
     for at in range(5):
         here.sequence += 1
         event = Event(code, at > 1, 10, min(at + 1, 3) * 160)
-        packet = rtp(here.sequence, 16000, 7, 101, size=0) + event.to_bytes()
+        packet = rtp(here.sequence, 1600 * code, 7, 101, size=0) + event.to_bytes()
         wire.deliver(source, port_in(shown), packet)
         here.workers.run()
         await here.pass_time(0.02)

@@ -98,7 +98,7 @@ def test_who_stays_hears_the_transferor_again_when_the_target_refuses(tmp_path: 
             assert await here.listen(talk.phone, 1) == []
             other.request("INVITE", sdp(other.phone.place, version=3))
             await here.listen(talk.phone, 0.5)
-            here.beside(here.talk(other.phone, other.replies and other.answers[-1].body, 1))
+            here.beside(here.talk(other.phone, other.answers[-1].body, 1))
             assert len(words(await here.listen(talk.phone, 2))) == 50
             await _ends(here, talk)
 
