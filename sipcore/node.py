@@ -199,7 +199,10 @@ class Node:
             return self.book.is_listed(address) or self.trunks.registrations.is_at(address)
 
         mark = self.parts.ids.token(8)
-        return Gate(self.endpoint, self.guard, mark, is_listed, self.sign_in.sent_nonce)
+        has_answered = self.front.reception.has
+        return Gate(
+            self.endpoint, self.guard, mark, is_listed, self.sign_in.sent_nonce, has_answered
+        )
 
     def queued_since(self, wall_s: float) -> None:
         """Be told by a transport when the oldest message of a batch came; 0: none is left."""

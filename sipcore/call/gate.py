@@ -29,7 +29,7 @@ _WEIGHTS = {"stranger": 1.0, "known": KNOWN, "listed": LISTED}
 
 class Gate:
     """One per node. `mark`: of the tags written here; `is_listed`: tells carriers and trunks;
-    `sent_nonce`: whether we sent a nonce to an address."""
+    `sent_nonce`: whether we sent a nonce to an address; `has_answered`: a REGISTER, of late."""
 
     def __init__(
         self,
@@ -38,12 +38,14 @@ class Gate:
         mark: str,
         is_listed: Callable[[str], bool],
         sent_nonce: Callable[[str, str], bool],
+        has_answered: Callable[[Glance, Flow], bool],
     ) -> None:
         self._endpoint = endpoint
         self._guard = guard
         self._mark = f"{mark}-"
         self._is_listed = is_listed
         self._sent_nonce = sent_nonce
+        self._has_answered = has_answered
         self._emergencies = TokenBucket(EMERGENCIES_PER_S, EMERGENCIES_PER_S)
         self._seed = zlib.crc32(mark.encode())
         self._refused_at = -ACKS_S
@@ -66,7 +68,7 @@ class Gate:
         seen = glance(data)
         if seen is None:
             return self._is_expected(data, flow, now)
-        if self._endpoint.has(seen.key):
+        if self._endpoint.has(seen.key) or self._has_answered(seen, flow):
             return True
         who = self._who(seen, flow, now)
         is_stranger = who == "stranger"

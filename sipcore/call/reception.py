@@ -10,6 +10,7 @@ from sipcore.call.sign_in import SignIn, Unproven
 from sipcore.dialog.matching import reply_flow
 from sipcore.message.echo import write_answer, write_rows
 from sipcore.message.flow import Flow
+from sipcore.message.glance import Glance
 from sipcore.message.message import Request
 from sipcore.transport.buckets import SharedBucket
 from sipcore.transport.guard import Guard
@@ -96,6 +97,16 @@ class Reception:
             self._answers.turn(now)
             self._answers.keep(key, answer)
         self._answer(request, flow, key, answer)
+
+    def has(self, seen: Glance, flow: Flow) -> bool:
+        """Tell whether a REGISTER, seen at a glance, comes again: then its answer is here."""
+        branch, sent_by, method = seen.key
+        number = seen.fields[b"cseq"].partition(b" ")[0]
+        if method != "REGISTER" or not seen.is_signed or not number.isdigit():
+            return False
+        call_id = seen.call_id.decode("utf-8", "surrogateescape").strip()
+        place = flow.remote_address, flow.remote_port
+        return self._answers.find(hash((branch, sent_by, call_id, int(number), place))) is not None
 
     def sweep(self) -> None:
         """Let go what no repeat can ask for any more."""

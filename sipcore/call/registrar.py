@@ -45,6 +45,7 @@ class Registrar:
         self._sources: dict[str, int] = {}  # bindings by the address they came from
         # Who is to be looked at in a slice of time: when the first of his bindings ends, or before.
         self._due: dict[float, list[Owner]] = {}
+        self._looks: dict[Owner, float] = {}  # the one slice of each that counts
         self._count = 0
         self.service_route: tuple[str, ...] = ()
         self.is_path_strict = False
@@ -78,11 +79,19 @@ class Registrar:
         """Return what an extension or a trunk has registered, the preferred and latest first."""
         return sorted(self._live((customer, user)), key=lambda one: (-one.q, -one.expires_at))
 
+    @property
+    def looks(self) -> int:
+        """How many looks at owners are noted: about one each, whatever they do."""
+        return sum(map(len, self._due.values()))
+
     def sweep(self) -> None:
         """Let go what has expired. Look-ups skip it before that."""
         now = self._clock.wall_s()
         for due in [one for one in self._due if one <= now // SLICE_S]:
-            for owner in dict.fromkeys(self._due.pop(due)):
+            for owner in self._due.pop(due):
+                if self._looks.get(owner) != due:
+                    continue  # it was looked at before
+                del self._looks[owner]
                 mine = self._mine(owner)
                 live = [one for one in mine if one.expires_at > now]
                 if len(live) < len(mine):
@@ -199,8 +208,13 @@ class Registrar:
             self._bindings.pop(owner, None)
 
     def _look_at(self, owner: Owner, at: float) -> None:
-        """Look at an owner's bindings once that time has come."""
-        self._due.setdefault(at // SLICE_S, []).append(owner)
+        """Look at an owner's bindings once that time has come, if not before: one that comes and
+        goes all the time is noted once.
+        """
+        due = at // SLICE_S
+        if self._looks.get(owner, due + 1) > due:
+            self._looks[owner] = due
+            self._due.setdefault(due, []).append(owner)
 
     def _change_sources(self, came: list[str], went: list[str]) -> None:
         for address in came:

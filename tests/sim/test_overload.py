@@ -327,3 +327,25 @@ def test_nothing_is_looked_at_while_the_node_is_calm(tmp_path: Path) -> None:
             assert here.node.gate.admission.is_calm
 
     simulate(main())
+
+
+def test_a_register_that_comes_again_gets_its_answer_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+
+            def drops(source: Place, to: Place, data: bytes) -> bool:
+                return to == phone.place and b"CSeq: 2 REGISTER" in data
+
+            here.net.drops = drops
+            registering = asyncio.ensure_future(phone.register())
+            await here.pass_time(0.1)
+            assert len(here.node.registrar) == 1
+            here.node.gate.admission = _Shut()
+            await here.pass_time(1)
+            here.net.drops = None
+            assert (await registering).status == 200
+            other = here.phone("8002", "workshop-8002")
+            assert (await other.register()).status == 503
+
+    simulate(main())

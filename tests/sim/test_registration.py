@@ -267,3 +267,20 @@ def test_what_is_refreshed_stays_and_what_is_cut_short_goes(tmp_path: Path) -> N
             assert not here.node.registrar.is_source("10.0.1.1")
 
     simulate(main())
+
+
+def test_a_phone_that_comes_and_goes_is_noted_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            for turn in range(60):
+                assert (await phone.register(3600 - 20 * (turn % 7))).status == 200
+                await here.pass_time(5)
+                if turn % 3:
+                    assert (await phone.register(0)).status == 200
+                    await here.pass_time(7)
+            assert here.node.registrar.looks < 8
+            await here.pass_time(4000)
+            assert (len(here.node.registrar), here.node.registrar.looks) == (0, 0)
+
+    simulate(main())
