@@ -138,7 +138,7 @@ class Node:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         needs = Needs(self.endpoint, parts.metrics, parts.ids, parts.secret_of, self._start)
-        self.trunks = Trunks(needs)
+        self.trunks = Trunks(needs, self.registrar.has_phones)
         tools = Tools(
             lambda: self.book, parts.metrics, parts.clock, parts.ids, self.trunks, settings
         )

@@ -50,6 +50,8 @@ UNDERSTOOD = {  # option tags that may be required, by method
     "INVITE": frozenset((RELIABLE, TIMER, "precondition", "replaces")),
 }
 
+NOBODY = Uri(host="")
+
 Start = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -143,9 +145,9 @@ class Front:
     def _allowed(self, flow: Flow) -> str:
         """Return what a peer outside any call is told in Allow."""
         peer = self._desk.book().peer(flow.remote_address, flow.remote_port)
-        is_carrier = isinstance(peer, Carrier)
-        at = self._desk.trunks.registrations
-        return ALLOW_CARRIERS if is_carrier or at.is_at(flow.remote_address) else ALLOW
+        known = peer if isinstance(peer, Carrier) else None
+        found = self._desk.trunks.registrations.carrier_at(flow, NOBODY, known)
+        return ALLOW if found is None else ALLOW_CARRIERS
 
     def _subscribe(self, request: Request, flow: Flow) -> None:
         if self._desk.retry_after_s is not None:
@@ -159,7 +161,7 @@ class Front:
             desk.endpoint.reply_statelessly(request, flow, 503, desk.again(503))
             return
         dialled = number_in(Uri.parse(request.uri))
-        source = self._source(desk.book(), request, flow, dialled)
+        source = self._source(desk.book(), request, flow)
         if isinstance(source, Unproven):
             if source.is_wrong:
                 desk.metrics.count_wrong_credentials("INVITE")
@@ -199,7 +201,7 @@ class Front:
         """Deliver a MESSAGE of somebody who has signed in, or of a listed peer."""
         desk, book = self._desk, self._desk.book()
         dialled = number_in(Uri.parse(request.uri))
-        source = self._source(book, request, flow, dialled)
+        source = self._source(book, request, flow)
         if isinstance(source, Unproven):
             if source.is_wrong:
                 desk.metrics.count_wrong_credentials("MESSAGE")
@@ -224,10 +226,11 @@ class Front:
             return False
         return self._invites.take(now)
 
-    def _source(self, book: Book, request: Request, flow: Flow, dialled: str) -> Source | Unproven:
+    def _source(self, book: Book, request: Request, flow: Flow) -> Source | Unproven:
         peer = book.peer(flow.remote_address, flow.remote_port)
         if not isinstance(peer, Trunk):
-            peer = self._desk.trunks.registrations.carrier_at(flow.remote_address, dialled, peer)
+            called = Uri.parse(request.uri)
+            peer = self._desk.trunks.registrations.carrier_at(flow, called, peer)
         if peer is None and flow.is_secure:
             peer = self._named(book, flow)
         if peer is not None:

@@ -11,7 +11,7 @@ from sipcore.dialog.events import Reply, Told
 from sipcore.dialog.registration import AGAIN, GONE, GRANTED, LEAVING, REFUSED, SILENT, Registration
 from sipcore.endpoint import Endpoint, place_of
 from sipcore.log import logger
-from sipcore.message.flow import Hop
+from sipcore.message.flow import Flow, Hop
 from sipcore.message.uri import Uri
 
 Start = Callable[[Coroutine[Any, Any, None]], object]
@@ -22,19 +22,22 @@ _log = logger(__name__)
 
 
 class Registering:
-    """Made by Trunks. `count` is told how each REGISTER ended, as catalogue.TRUNK_REGISTERED."""
+    """Made by Trunks. `count` is told how each REGISTER ended, as catalogue.TRUNK_REGISTERED.
+
+    `way`: the carrier's URI, and the line: a parameter of our Contact that tells its calls.
+    """
 
     def __init__(
         self,
         id_: str,
-        uri: str,
+        way: tuple[str, str],
         registration: Registration,
         endpoint: Endpoint,
         run: tuple[Start, Callable[[str], None]],
     ) -> None:
         self.registration = registration
         self._id = id_
-        self._uri = Uri.parse(uri)
+        self._uri, self.line = Uri.parse(way[0]), way[1]
         self._endpoint = endpoint
         self._start, self._count = run
         self._loop = asyncio.get_running_loop()
@@ -50,6 +53,13 @@ class Registering:
         if self._hop is None or not self.registration.is_registered(self._loop.time()):
             return None
         return self._hop.flow.remote_address
+
+    def is_at(self, flow: Flow) -> bool:
+        """Tell whether a message came from the very place where we are registered."""
+        if self._hop is None:
+            return False
+        mine = self._hop.flow
+        return (mine.transport, mine.remote_port) == (flow.transport, flow.remote_port)
 
     @property
     def is_gone(self) -> bool:
@@ -134,7 +144,8 @@ class Registering:
         hop = self._asked_at
         if hop is None or hop not in hops or self._endpoint.is_avoided(hop):
             hop = hops[0]
-        request = registration.ask(now, hop.contact(registration.terms.user))
+        contact = f"{hop.contact(registration.terms.user)[:-1]};line={self.line}>"
+        request = registration.ask(now, contact)
         if request is None:  # uvloop's timers end up to half a millisecond early
             self._arm()
         else:

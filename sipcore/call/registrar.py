@@ -43,6 +43,7 @@ class Registrar:
         self._most_contacts = most_contacts
         self._bindings: dict[Owner, tuple[Binding, ...]] = {}
         self._sources: dict[str, int] = {}  # bindings by the address they came from
+        self._edges: dict[tuple[str, str, int], int] = {}  # those with a Path, by their place
         # Who is to be looked at in a slice of time: when the first of his bindings ends, or before.
         self._due: dict[float, list[Owner]] = {}
         self._looks: dict[Owner, float] = {}  # the one slice of each that counts
@@ -64,6 +65,13 @@ class Registrar:
     def is_source(self, address: str) -> bool:
         """Tell whether anybody is registered from an address, or from within a /64."""
         return address in self._sources
+
+    def has_phones(self, flow: Flow, is_exact: bool) -> bool:
+        """Tell whether anybody is registered from a flow's address; `is_exact`: along a Path
+        and from its very place."""
+        if not is_exact:
+            return flow.remote_address in self._sources
+        return _edge_of(flow) in self._edges
 
     def is_home(self, identity: Identity, address: str) -> bool:
         """Tell whether an identity is registered from an address."""
@@ -200,6 +208,14 @@ class Registrar:
         came, went = [one.remote_address for one in after], [one.remote_address for one in before]
         if came != went:
             self._change_sources(came, went)
+        for one in after:
+            if one.path:
+                self._edges[_edge_of(one)] = self._edges.get(_edge_of(one), 0) + 1
+        for one in before:
+            if one.path:
+                self._edges[_edge_of(one)] -= 1
+                if not self._edges[_edge_of(one)]:
+                    del self._edges[_edge_of(one)]
         if after and (not before or _first_end(after) < _first_end(before)):
             self._look_at(owner, _first_end(after))
         if after:
@@ -277,6 +293,10 @@ class Registrar:
     def _live(self, owner: Owner) -> list[Binding]:
         now = self._clock.wall_s()
         return [one for one in self._mine(owner) if one.expires_at > now]
+
+
+def _edge_of(flow: Flow | Binding) -> tuple[str, str, int]:
+    return flow.transport, flow.remote_address, flow.remote_port
 
 
 def _flow_of(binding: Binding) -> Flow:

@@ -4,6 +4,7 @@ What is provisioned stands in the Book; this follows it from one snapshot to the
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -14,14 +15,20 @@ from sipcore.dialog.registration import REGISTERED, Registration, Terms
 from sipcore.endpoint import Endpoint
 from sipcore.ids import Ids
 from sipcore.log import logger
+from sipcore.message.flow import Flow
 from sipcore.message.signer import Signer
+from sipcore.message.uri import Uri
 from sipcore.metrics import Metrics
 from sipcore.policy.book import Book, Carrier
 from sipcore.transport.guard import source_of
 
 SecretOf = Callable[[str, str], str | None]  # sealed, whose
+HasPhones = Callable[[Flow, bool], bool]  # from there: from this very place, from this address
 
 _log = logger(__name__)
+
+
+LINE_CHARS = 16  # of our Contact's line: the same after a restart, so that no old Contact stays
 
 
 class Needs(Struct, frozen=True):
@@ -35,9 +42,13 @@ class Needs(Struct, frozen=True):
 
 
 class Registrations:
-    """One per node. Make it inside the running loop. `changed` is called with a carrier's id."""
+    """One per node. Make it inside the running loop. `changed` is called with a carrier's id.
 
-    def __init__(self, needs: Needs, changed: Callable[[str], None]) -> None:
+    `has_phones` tells whether phones have signed in by a flow: from its very place along a Path
+    (True), or from its address (False).
+    """
+
+    def __init__(self, needs: Needs, changed: Callable[[str], None], has_phones: HasPhones) -> None:
         self._needs = needs
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -46,6 +57,7 @@ class Registrations:
         self._registering: dict[str, Registering] = {}
         self._leaving: list[Registering] = []  # of carriers that are no more
         self._at: dict[str, list[str]] = {}  # address: carriers that have granted us something
+        self._has_phones = has_phones
 
     def follow(self, book: Book) -> None:
         """Register with the carriers of a book; leave those that are no more, or changed."""
@@ -88,19 +100,31 @@ class Registrations:
         """Return where we are registered now."""
         return set(self._at)
 
-    def carrier_at(self, address: str, user: str, known: Carrier | None) -> Carrier | None:
-        """Return the carrier that sends from an address where we are registered; else `known`.
+    def carrier_at(self, flow: Flow, called: Uri, known: Carrier | None) -> Carrier | None:
+        """Return the carrier that a request comes from where we are registered; else `known`.
 
-        Several may be behind one address: then `user`, whom the call is for, tells which.
+        Whom it is for tells several behind one address apart: the line of our Contact, which nobody
+        else knows, else the user that we registered. Where phones come from the carrier's address,
+        too (it is an edge, or stands behind the same NAT), the line is asked for, or the very place
+        of its registrar, where that is no edge.
         """
-        found = self._at.get(address)
+        found = self._at.get(flow.remote_address)
         if found is None or self._book is None:
             return known
-        live = [id_ for id_ in found if self._registering[id_].address == address]
-        named = [id_ for id_ in live if self._user(id_) == user]
+        live = [id_ for id_ in found if self._registering[id_].address == flow.remote_address]
+        line = called.params.get("line")
+        named = [id_ for id_ in live if line and line == self._registering[id_].line]
+        if not named:
+            user = (called.user or "").partition(";")[0]
+            live = [id_ for id_ in live if not self._is_shared(id_, flow)]
+            named = [id_ for id_ in live if self._user(id_) == user]
         if not named and (known is not None or not live):
             return known
         return self._book.carriers.get((named or live)[0], known)
+
+    def _is_shared(self, carrier: str, flow: Flow) -> bool:
+        """Tell whether a flow from a carrier's address may as well be one of phones."""
+        return self._has_phones(flow, self._registering[carrier].is_at(flow))
 
     def service_route(self, carrier: str) -> tuple[str, ...]:
         """Return the route that a carrier wants our requests to take (RFC 3608)."""
@@ -140,11 +164,14 @@ class Registrations:
             _log.error("carrier=%s its password cannot be opened: import it again", carrier.id)
             return
         signer = Signer(wish.auth_user or wish.user, secret, needs.ids.token)
+        line = hashlib.sha256(
+            f"{carrier.id} {wish.user}@{wish.domain} {secret}".encode()
+        ).hexdigest()
         terms = Terms(wish.user, wish.domain, wish.expires_s)
         registration = Registration(terms, signer, needs.ids.token, needs.ids.fraction)
         one = Registering(
             carrier.id,
-            carrier.uri,
+            (carrier.uri, line[:LINE_CHARS]),
             registration,
             needs.endpoint,
             (needs.start, partial(self._took, carrier.id)),

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from sipcore.call.probing import Probing
-from sipcore.call.registrations import Needs, Registrations
+from sipcore.call.registrations import HasPhones, Needs, Registrations
 from sipcore.log import logger
 from sipcore.message.flow import Hop
 from sipcore.message.signer import Signer
@@ -34,14 +34,14 @@ _log = logger(__name__)
 class Trunks:
     """One per node. Make it inside the running loop."""
 
-    def __init__(self, needs: Needs) -> None:
+    def __init__(self, needs: Needs, has_phones: HasPhones) -> None:
         self._needs = needs
         self._loop = asyncio.get_running_loop()
         self._probing: dict[str, Probing] = {}  # by "carrier:id" or "trunk:id"
         self._standings: dict[str, Standing] = {}  # by carrier
         self._doubtful: set[str] = set()  # carriers that may not be GOOD: few, mostly none
         self._reached: dict[str, float] = {}  # addresses that calls went to, until when they count
-        self.registrations = Registrations(needs, self._doubtful.add)
+        self.registrations = Registrations(needs, self._doubtful.add, has_phones)
 
     def follow(self, book: Book) -> None:
         """Take a book: register, ask, forget. What has not changed goes on."""

@@ -1,13 +1,18 @@
 """A node that registers with its carriers: what it sends, what it does when they fail or lie."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from sipcore.message.flow import Flow
+from sipcore.message.message import Headers
+from sipcore.message.uri import Uri
 from sipcore.policy.standing import UNREGISTERED
 from tests.sim.carrier import Carrier
 from tests.sim.loop import simulate
 from tests.sim.net import Place
+from tests.sim.phone import Phone
 from tests.sim.world import CARRIER_A, CARRIER_B, NODE, World, world
 from tests.store.files import DEMO, replaced
 
@@ -47,7 +52,10 @@ def test_a_node_registers_and_renews_and_leaves_when_it_drains(
             first, signed = carrier.registers
             assert first.uri == "sip:ims.example"
             assert str(first.from_.uri) == f"sip:{USER}@ims.example"
-            assert first.values("Contact") == [f"<sip:{USER}@{NODE[0]}:{NODE[1]}>;expires=600"]
+            (contact,) = first.values("Contact")
+            place = re.escape(f"{USER}@{NODE[0]}:{NODE[1]}")
+            assert re.fullmatch(f"<sip:{place};line=[0-9a-f]{{16}}>;expires=600", contact)
+            assert signed.values("Contact") == [contact]
             assert signed.call_id == first.call_id
             await here.pass_time(3600)
             assert 7 <= len(carrier.registers) - 2 <= 9, "the nonce serves on"
@@ -199,9 +207,92 @@ def test_two_carriers_behind_one_address_are_told_apart_by_whom_they_call(tmp_pa
             book, trunks = here.node.book, here.node.trunks.registrations
             known = book.carriers["carrier-a"]
             for user, id_ in ((USER, "carrier-a"), (other, "carrier-b"), ("110", "carrier-a")):
-                found = trunks.carrier_at(CARRIER_A[0], user, known)
+                flow = Flow("udp", *NODE, *CARRIER_A)
+                found = trunks.carrier_at(flow, Uri(user=user, host="x"), known)
                 assert found is not None
                 assert found.id == id_
-            assert trunks.carrier_at(CARRIER_B[0], USER, None) is None
+            elsewhere = Flow("udp", *NODE, *CARRIER_B)
+            assert trunks.carrier_at(elsewhere, Uri(user=USER, host="x"), None) is None
+
+    simulate(main())
+
+
+PHONE, PASSWORD_OF_PHONE = "8001", "front-desk-8001"
+UNLISTED = replaced(REGISTERING, ('accept_from = ["127.0.0.10/32"]', "accept_from = []"))
+TO_A_DID = {"To": ["<sip:02136413501@ims.example>"]}
+
+
+async def _sign_in(phone: Phone) -> None:
+    """Register a phone as an edge passes it on."""
+    edge = f"<sip:{phone.place[0]}:{phone.place[1]};lr>"
+    contact = f"<sip:{PHONE}@192.168.1.7>"
+    wish = phone.new_request("REGISTER", "sip:node", {"Path": [edge], "Contact": [contact]})
+    assert (await phone.ask(wish)).status == 200
+
+
+async def _status(here: World, phone: Phone, number: str, headers: Headers | None = None) -> int:
+    """Return what becomes of a call: 200 where it is answered."""
+    talk = phone.call(number, headers)
+    while not (talk.answered.is_set() or talk.ended.is_set()):
+        await here.pass_time(0.1)
+    status = talk.status
+    talk.hang_up()
+    await here.pass_time(3)
+    return status
+
+
+def test_phones_behind_an_edge_at_a_carriers_address_sign_in_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=UNLISTED) as here:
+            carrier = registrar(here)
+            await here.pass_time(3)
+            edge = here.phone(PHONE, PASSWORD_OF_PHONE, place=(CARRIER_A[0], 5080))
+            await _sign_in(edge)
+            await here.desk_phone("8002", "workshop-8002")
+            assert await _status(here, edge, "8002") == 200
+            edge.password = ""
+            assert await _status(here, edge, USER, TO_A_DID) == 401, "not the carrier's"
+            carrier.wants_credentials, carrier.password = False, ""
+            assert await _status(here, carrier, USER, TO_A_DID) == 200
+            assert [cdr.direction for cdr in here.cdrs()] == ["internal", "inbound"]
+
+    simulate(main())
+
+
+def test_a_carrier_that_is_an_edge_itself_is_known_by_the_line_of_our_contact(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=UNLISTED) as here:
+            carrier = registrar(here)
+            carrier.wants_credentials = False
+            await here.pass_time(3)
+            line = carrier.registers[0].contact
+            assert line is not None
+            carrier.user, carrier.password = PHONE, PASSWORD_OF_PHONE
+            await _sign_in(carrier)
+            await here.desk_phone("8002", "workshop-8002")
+            assert await _status(here, carrier, "8002") == 200
+            carrier.password = ""
+            assert await _status(here, carrier, USER, TO_A_DID) == 401
+            carrier.domain += f";line={line.uri.params['line']}"
+            assert (
+                await _status(here, carrier, USER, {**TO_A_DID, "From": ["<sip:110@x>;tag=1"]})
+                == 200
+            )
+            assert [cdr.direction for cdr in here.cdrs()] == ["internal", "inbound"]
+
+    simulate(main())
+
+
+def test_the_line_of_our_contact_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        lines = set()
+        for _ in range(2):
+            async with world(tmp_path, provisioning=REGISTERING) as here:
+                carrier = registrar(here)
+                await here.pass_time(3)
+                lines |= set(carrier.registers[0].values("Contact"))
+        assert len(lines) == 1
 
     simulate(main())
