@@ -139,6 +139,7 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         needs = Needs(self.endpoint, parts.metrics, parts.ids, parts.secret_of, self._start)
         self.trunks = Trunks(needs, self.registrar.has_phones)
+        self.registrar.is_peer = self._is_peer
         tools = Tools(
             lambda: self.book, parts.metrics, parts.clock, parts.ids, self.trunks, settings
         )
@@ -193,6 +194,9 @@ class Node:
             or self.trunks.registrations.is_at(address)
             or self.trunks.is_reached(address)
         )
+
+    def _is_peer(self, address: str) -> bool:
+        return self.book.is_listed(address) or self.trunks.is_peer(address)
 
     def _make_gate(self) -> Gate:
         def is_listed(address: str) -> bool:

@@ -29,7 +29,8 @@ OnChange = Callable[[Owner], None]
 
 
 class Registrar:
-    """All bindings of a node. `on_change` is told whose contacts have come or gone.
+    """All bindings of a node. `on_change` is told whose contacts have come or gone; `is_peer` tells
+    the addresses of carriers and trunks.
 
     `service_route` is told to devices that register through an edge (RFC 3608).
     """
@@ -50,6 +51,7 @@ class Registrar:
         self._count = 0
         self.service_route: tuple[str, ...] = ()
         self.is_path_strict = False
+        self.is_peer: Callable[[str], bool] = lambda address: False
         self.on_change: OnChange = lambda owner: None
 
     def restore(self, bindings: Iterable[Binding]) -> None:
@@ -263,9 +265,24 @@ class Registrar:
         return Reach(binding.contact, hop, route, binding.key)
 
     def _way(self, binding: Binding) -> Hop | None:
-        """Return how a contact is reached: along its path; on its own stream or flow; back where it
-        came from when it is behind NAT or has no address; else at its URI. None where it had a
-        connection that is gone, and nothing else leads there (RFC 5626 5.3)."""
+        """Return how a contact is reached; None where nothing leads there.
+
+        A carrier or a PBX takes our calls without asking: who names its address, and did not sign
+        in from there, would call at our expense. He is called back where he came from.
+        """
+        hop = self._way_said(binding)
+        if hop is None or hop.flow.remote_address == binding.remote_address:
+            return hop
+        if not self.is_peer(hop.flow.remote_address):
+            return hop
+        flow = _flow_of(binding)
+        is_there = not binding.path and not (flow.is_reliable and self._endpoint.is_dead(flow))
+        return self._endpoint.hop_by(flow) if is_there else None
+
+    def _way_said(self, binding: Binding) -> Hop | None:
+        """Return how a contact wants to be reached: along its path; on its own stream or flow; back
+        where it came from when it is behind NAT or has no address; else at its URI. None where it
+        had a connection that is gone, and nothing else leads there (RFC 5626 5.3)."""
         flow = _flow_of(binding)
         if binding.path:
             first = parse_address(split_commas(binding.path)[0]).uri

@@ -12,6 +12,7 @@ from sipcore.call.registrations import HasPhones, Needs, Registrations
 from sipcore.log import logger
 from sipcore.message.flow import Hop
 from sipcore.message.signer import Signer
+from sipcore.message.uri import Uri
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.policy.standing import (
     ALL_GOOD,
@@ -24,6 +25,7 @@ from sipcore.policy.standing import (
     Standing,
 )
 from sipcore.transport.guard import source_of
+from sipcore.transport.resolve import is_address
 
 REACHED_S = 7200.0  # after the last call that went there
 MOST_REACHED = 10_000
@@ -40,6 +42,7 @@ class Trunks:
         self._probing: dict[str, Probing] = {}  # by "carrier:id" or "trunk:id"
         self._standings: dict[str, Standing] = {}  # by carrier
         self._doubtful: set[str] = set()  # carriers that may not be GOOD: few, mostly none
+        self._places: dict[str, frozenset[str]] = {}  # addresses by the URI of who is there
         self._reached: dict[str, float] = {}  # addresses that calls went to, until when they count
         self.registrations = Registrations(needs, self._doubtful.add, has_phones)
 
@@ -65,6 +68,31 @@ class Trunks:
                 del self._standings[id_]
         for carrier in book.carriers.values():
             self._standings.setdefault(carrier.id, Standing(carrier.demote))
+        self._look_for({one.uri for _, one in peers if one.uri is not None})
+
+    def is_peer(self, address: str) -> bool:
+        """Tell whether a carrier or trunk that we call is at an address."""
+        return (
+            self.registrations.is_at(address)
+            or self.is_reached(address)
+            or any(address in places for places in self._places.values())
+        )
+
+    def _look_for(self, uris: set[str]) -> None:
+        """Know where URIs lead: addresses at once, names soon."""
+        self._places = {uri: self._places[uri] for uri in uris & self._places.keys()}
+        new = {uri: Uri.parse(uri) for uri in uris - self._places.keys()}
+        for text, uri in new.items():
+            self._places[text] = frozenset((uri.address,))
+        names = {text: uri for text, uri in new.items() if not is_address(uri.address)}
+        if names:
+            self._needs.start(self._look_up(names))
+
+    async def _look_up(self, names: Mapping[str, Uri]) -> None:
+        for text, uri in names.items():
+            hops = await self._needs.endpoint.hops_to(uri)
+            if text in self._places:
+                self._places[text] = frozenset(hop.flow.remote_address for hop in hops)
 
     def leave(self) -> None:
         """Unregister everywhere: no more calls are wanted."""

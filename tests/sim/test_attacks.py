@@ -1,0 +1,67 @@
+"""Customers, or who has stolen a password of theirs, who try to use the node against others."""
+
+from pathlib import Path
+
+import pytest
+
+from sipcore.message.message import Headers
+from tests.sim.loop import simulate
+from tests.sim.phone import Phone
+from tests.sim.test_messages import inbox, message
+from tests.sim.world import CARRIER_A, World, world
+from tests.store.files import DEMO, replaced
+
+PREMIUM = "+18005551234"
+AT_CARRIER = f"{CARRIER_A[0]}:{CARRIER_A[1]}"
+BY_NAME = replaced(
+    DEMO,
+    (f'uri = "sip:{AT_CARRIER}"', 'uri = "sip:carrier.example:25080"'),
+    ('accept_from = ["127.0.0.10/32"]', "accept_from = []"),
+)
+UNLISTED = replaced(DEMO, ('accept_from = ["127.0.0.10/32"]', "accept_from = []"))
+
+
+async def _thief(here: World, **headers: list[str]) -> Phone:
+    thief = here.phone("8001", "front-desk-8001")
+    wish: Headers = {"Contact": [f"<sip:{PREMIUM}@{AT_CARRIER}>"], **headers}
+    await thief.ask(thief.new_request("REGISTER", "sip:node", wish))
+    return thief
+
+
+@pytest.mark.parametrize("text", [DEMO, UNLISTED, BY_NAME], ids=["listed", "called", "by name"])
+def test_a_contact_at_a_carrier_is_no_way_to_call_at_the_nodes_expense(
+    tmp_path: Path, text: str
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=text) as here:
+            here.zone["A", "carrier.example"] = (CARRIER_A[0],)
+            here.crash()
+            await here.restart()
+            carrier = here.carrier()
+            thief = await _thief(here)
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await talk.answered.wait()
+            assert carrier.calls == [], "the number called is none that anybody was charged for"
+            assert thief.calls, "he is called where he signed in"
+            talk.hang_up()
+            await here.pass_time(3)
+            got = inbox(thief), inbox(carrier)
+            assert (await caller.ask(message(caller, "8001"))).status == 200
+            assert [len(one) for one in got] == [1, 0]
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("contact", [f"<sip:8001@{AT_CARRIER}>", "<sip:8001@192.168.1.7>"])
+def test_a_path_by_a_carrier_leads_nowhere(tmp_path: Path, contact: str) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            carrier = here.carrier()
+            await _thief(here, Contact=[contact], Path=[f"<sip:{AT_CARRIER};lr>"])
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await talk.ended.wait()
+            assert (talk.status, carrier.calls) == (480, [])
+
+    simulate(main())
