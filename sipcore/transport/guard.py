@@ -21,6 +21,7 @@ WINDOW_S = 600.0  # what a source did is forgotten after it
 MOST_NAMES = 30  # different users that nobody here has, asked for in a window
 MOST_GUESSES = 50  # wrong passwords in a window
 MOST_SCANS = 5  # messages of a known scanner
+LARGE = 11  # each 2,048 bytes are dear as a message: lists of thousands can be written into 16 KiB
 FLOOD = 25  # a stranger's messages beyond its rate, in windows of a second's rate
 MOST_DOUBTS = 30.0  # what a source did under an address that anybody may have written
 SLOW_PER_S = 10  # messages of a source in doubt: enough for a phone to register and call
@@ -118,10 +119,11 @@ class Guard:
         young = self._young
         kept = []
         for item in batch:
-            source = young.get(item[1].remote_address)
+            data, flow = item
+            source = young.get(flow.remote_address)
             if source is not None and source.left > 0:
-                source.left -= 1
-            elif not self._admits(item[1].remote_address, now, item[1].connection != 0):
+                source.left -= 1 + (len(data) >> LARGE)
+            elif not self._admits(flow.remote_address, now, flow.connection != 0, data):
                 continue
             kept.append(item)
         return kept
@@ -130,7 +132,7 @@ class Guard:
         """Take what never comes to the parser, as so many messages: STUN, a new connection."""
         source = self._young.get(address)
         if source is not None and source.left > 0:
-            source.left -= cost  # below 0: no harm, the next one waits
+            source.left -= cost  # below 0 the next one waits until that is paid
             return True
         return self._admits(address, now, is_real)
 
@@ -215,7 +217,7 @@ class Guard:
             source.left = 0  # the next message asks
             source.waits_until = 0.0
 
-    def _admits(self, address: str, now: float, is_real: bool) -> bool:
+    def _admits(self, address: str, now: float, is_real: bool, data: bytes = b"") -> bool:
         """Judge a message whose source is new here, or has used up what it was given."""
         source = self._young.get(address)
         if source is None or now >= source.waits_until:
@@ -226,7 +228,7 @@ class Guard:
                     return False
                 self._fill(address, source, now)
             if source.left > 0:
-                source.left -= 1
+                source.left -= 1 + (len(data) >> LARGE)
                 return True
         self.dropped["rate"] += 1  # from here on a flood is dropped
         if is_real:
@@ -251,7 +253,8 @@ class Guard:
             self._tell_if_busy(source, now)
         given = int(min(now - source.filled_at, BURST_S) * rate)
         if given > 0:
-            source.left = source.given = given
+            source.given = given
+            source.left = given + min(source.left, 0)
             source.filled_at = now
         source.waits_until = min(source.filled_at + 1 / rate, now + LONGEST_WAIT_S)
 

@@ -47,6 +47,18 @@ def test_a_stranger_has_a_burst_and_then_its_rate() -> None:
     assert one.dropped == {"banned": 0, "rate": 100 - BURST + 90}
 
 
+def test_large_messages_cost_more_and_none_is_given_on_credit() -> None:
+    one = guard()
+    large = [(b"x" * 16_384, sent(1)[0][1])] * 100
+    assert len(one.sift(large, 1000)) == BURST // 9 + 1
+    now = 1000.0
+    kept = 0
+    for _ in range(1000):
+        now += 0.5
+        kept += len(one.sift(large[:1], now))
+    assert kept == pytest.approx(500 * RATES.messages_per_s / 9, abs=5)
+
+
 def test_a_known_source_has_a_generous_bucket() -> None:
     one = guard()
     assert len(one.sift(sent(1000, PEER), 1000)) == BURST
