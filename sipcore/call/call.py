@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
+from sipcore.call.deflect import MOST_ATTEMPTS
 from sipcore.call.desk import Desk
 from sipcore.call.digits import Digits
 from sipcore.call.draft import Draft
@@ -40,6 +41,7 @@ class Call:
     beside: Sequence[Onward] = ()  # attempts that ring for it
     lines_beside: tuple[Line, ...] = ()
     digits: Digits | None = None  # from the first key on that is no event on both sides
+    forwarded = 0
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -110,6 +112,11 @@ class Call:
 
     def overhear(self, leg: Leg | None, sdp: bytes, wait_ms: int) -> None:
         """Its caller hears it, by an 18x."""
+
+    def may_forward(self) -> bool:
+        """Count one more attempt that this call leads to before it is answered."""
+        self.forwarded += 1
+        return self.forwarded <= MOST_ATTEMPTS
 
     def show(self) -> None:
         """Tell lamps that it has changed."""

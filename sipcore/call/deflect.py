@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sipcore.call.onward import Onward
 
 MOST_CONTACTS = 5
+MOST_ATTEMPTS = 20  # of one call: devices that deflect are many at each step (RFC 5393 5)
 
 _log = logger(__name__)
 
@@ -51,10 +52,10 @@ class Deflection:
 
     def next(self) -> bool:
         """Try the next Contact; False when none is left."""
-        if not self._numbers:
+        call = self._call
+        if not self._numbers or not call.may_forward():
             self.is_over = True
             return False
-        call = self._call
         source, remaining = call.attempt.source, call.attempt.remaining
         if remaining is None and source.kind != "carrier":
             remaining = source

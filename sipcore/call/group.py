@@ -75,6 +75,10 @@ class Caller(Inviter, Protocol):
         """Hear what one who rings sends early, where nobody calls: see Transfer. None: no more."""
         ...
 
+    def may_forward(self) -> bool:
+        """Count one more attempt to which somebody deflects; False where there were too many."""
+        ...
+
     def show(self) -> None:
         """Tell lamps that somebody rings no more."""
         ...

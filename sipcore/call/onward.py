@@ -128,6 +128,10 @@ class Onward:
         """Make the attempt to which a party of this one has deflected it."""
         return forward(self, attempt, offer, by)
 
+    def may_forward(self) -> bool:
+        """Count one more attempt of the call that this one comes from."""
+        return self._call.may_forward()
+
     def ring(self, status: int, sdp: bytes) -> None:
         """Note that it rings, and tell."""
         self.draft.ring()

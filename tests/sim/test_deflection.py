@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.call.deflect import MOST_ATTEMPTS
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
@@ -237,6 +238,25 @@ def test_the_caller_may_give_up_while_a_forward_rings(tmp_path: Path) -> None:
             assert (talk.status, last.calls[0].status) == (487, 487)
             await here.pass_time(1)
             assert [one.sip_status for one in here.cdrs()] == [487, 487]
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_phones_that_deflect_to_one_another_do_not_multiply_a_call(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            caller = await here.desk_phone()
+            others = {"8002": "workshop-8002", "8003": "laptop-8003", "8004": "store-8004"}
+            for number, password in others.items():
+                for _ in range(5):
+                    deflect(await here.desk_phone(number, password), *others)
+            talk = caller.call("8002")
+            await talk.ended.wait()
+            invited = sum(len(phone.calls) for phone in here.phones) - 1
+            assert invited <= 5 * (MOST_ATTEMPTS + 1)
+            await here.pass_time(70)
+            assert len(here.cdrs()) == MOST_ATTEMPTS + 1
             await check_all_is_over(here)
 
     simulate(main())
