@@ -41,6 +41,7 @@ known_messages_per_s = 1000000
 invites_per_s = 100000
 registers_per_s = 100000
 calls = 100000
+calls_per_extension = 100000
 """
 
 

@@ -103,6 +103,7 @@ class Guard(Struct, frozen=True, forbid_unknown_fields=True):
     invites_per_s: Count = 100
     registers_per_s: Count = 500
     calls: Count = 1000
+    calls_per_extension: Count = 200
     nft: Literal["off", "auto"] = "off"
     nft_messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 2000
 

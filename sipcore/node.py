@@ -181,6 +181,7 @@ class Node:
             mine.known_messages_per_s,
             mine.invites_per_s,
             mine.calls,
+            mine.calls_per_extension,
             mine.registers_per_s,
         )
         return Guard(self._is_known, rates)

@@ -4,6 +4,7 @@ Never to a carrier, never to another customer. Nothing is stored: who is not the
 """
 
 import asyncio
+from collections import Counter
 
 from sipcore.call.allowed import carried
 from sipcore.call.desk import Desk, Reach
@@ -19,6 +20,7 @@ from sipcore.policy.routing import extension_of
 
 MOST_BYTES = 1300  # RFC 3428 8: of a whole request, where the path's limit is not known
 MOST_WAITING = 500  # at once in the node
+MOST_OF_ONE = 50  # of these, of one customer's: devices that are silent keep each for half a minute
 PASSED = frozenset({404, 413, 415, 480, 486, 488, 513, 600, 603, 604, 606})
 
 
@@ -27,7 +29,7 @@ class Courier:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.waiting = 0
+        self._waiting: Counter[str] = Counter()  # by customer
 
     def refusal(self, book: Book, request: Request, source: Source, dialled: str) -> int | None:
         """Return the status of a MESSAGE that goes nowhere, None for one to be delivered."""
@@ -39,7 +41,8 @@ class Courier:
             return 400
         if extension_of(book, source.customer, dialled) is None:
             return 404
-        return 503 if self.waiting >= MOST_WAITING else None
+        is_full = self._waiting.total() >= MOST_WAITING
+        return 503 if is_full or self._waiting[source.customer] >= MOST_OF_ONE else None
 
     async def deliver(
         self, request: Request, flow: Flow, source: Source, asserted: str | None, dialled: str
@@ -47,11 +50,13 @@ class Courier:
         """Deliver to all devices of an extension; the first that takes it is enough."""
         desk = self._desk
         transaction = desk.endpoint.accept(request, flow)
-        self.waiting += 1
+        self._waiting[source.customer] += 1
         try:
             status = await self._deliver(request, source, asserted, dialled)
         finally:
-            self.waiting -= 1
+            self._waiting[source.customer] -= 1
+            if not self._waiting[source.customer]:
+                del self._waiting[source.customer]
         desk.endpoint.respond(transaction, status)
 
     async def _deliver(

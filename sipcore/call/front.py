@@ -194,7 +194,7 @@ class Front:
             is_private=private,
             is_critical=critical,
         )
-        counted = self._guard.call_of(flow.remote_address, desk.loop.time())
+        counted = self._guard.call_of(flow.remote_address, desk.loop.time(), _who(source))
         self._start(bridge(Call(desk, request, flow, attempt), counted))
 
     def _message(self, request: Request, flow: Flow) -> None:
@@ -222,7 +222,9 @@ class Front:
     def _takes(self, source: Source, flow: Flow) -> bool:
         """Ask the rate guards: an extension's source has a rate of its own, trunks the node's."""
         now = self._desk.loop.time()
-        if source.kind == "extension" and not self._guard.takes_invite(flow.remote_address, now):
+        if source.kind == "extension" and not self._guard.takes_invite(
+            flow.remote_address, now, _who(source)
+        ):
             return False
         return self._invites.take(now)
 
@@ -249,6 +251,11 @@ class Front:
 def _is_scanner(agent: str) -> bool:
     agent = agent.lower()
     return any(scanner in agent for scanner in SCANNERS)
+
+
+def _who(source: Source) -> tuple[str, ...]:
+    """Return whom the guard counts calls for; peers have channels."""
+    return (source.customer, source.id) if source.kind == "extension" else ()
 
 
 def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:

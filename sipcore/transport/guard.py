@@ -30,16 +30,21 @@ LONGEST_WAIT_S = 0.1  # until an empty bucket is looked at again: who it is may 
 TELL_S = 900.0  # how often one hears that a known source sends more than a stranger may
 PROVEN_S = 7200.0  # who signed in rightly is known for so long: a registration's longest life
 
+Who = tuple[str, ...]  # a customer and a user of his; () for peers, who have limits of their own
 Batch = Sequence[tuple[bytes, Flow]]
 
 
 class Rates(Struct, frozen=True):
-    """What one source may do. `known`: listed peers, live bindings, who signed in of late."""
+    """What one source may do. `known`: listed peers, live bindings, who signed in of late.
+
+    `calls_of_one`: of one who has signed in, from wherever he calls.
+    """
 
     messages_per_s: float = 200.0
     known_messages_per_s: float = 20_000.0
     invites_per_s: float = 100.0
     calls: int = 1000
+    calls_of_one: int = 200
     registers_per_s: float = 500.0
 
 
@@ -76,16 +81,31 @@ class Source:
         self.doubts = 0.0
         self.names: set[int] | None = None
 
-    def __enter__(self) -> None:
-        self.calls += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.calls -= 1
-
     def forget_old(self, now: float) -> None:
         """Begin a new window where the last is over."""
         if now - self.window_at > WINDOW_S:
             self._begin(now)
+
+
+class Counted:
+    """One call of a source, and of who has signed in there, while the block lasts."""
+
+    __slots__ = ("_calls_of", "_source", "_who")
+
+    def __init__(self, source: Source, calls_of: dict[Who, int], who: Who) -> None:
+        self._source = source
+        self._calls_of = calls_of
+        self._who = who
+
+    def __enter__(self) -> None:
+        self._source.calls += 1
+        self._calls_of[self._who] = self._calls_of.get(self._who, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        self._source.calls -= 1
+        self._calls_of[self._who] -= 1
+        if not self._calls_of[self._who]:
+            del self._calls_of[self._who]
 
 
 class Guard:
@@ -107,6 +127,7 @@ class Guard:
         self._flood = FLOOD * rates.messages_per_s
         self._young: dict[str, Source] = {}
         self._old: dict[str, Source] = {}
+        self._calls_of: dict[Who, int] = {}
         self.bans = Bans()
         self.busy: Callable[[str], None] = lambda source: None
         self.dropped = {"banned": 0, "rate": 0}
@@ -180,8 +201,11 @@ class Guard:
         if source.scans >= MOST_SCANS:
             self._ban(address, source, "scanner", now)
 
-    def takes_invite(self, address: str, now: float) -> bool:
-        """Take one of a source's INVITEs; False where it has had its rate or its most calls."""
+    def takes_invite(self, address: str, now: float, who: Who = ()) -> bool:
+        """Take one of a source's INVITEs; False where it has had its rate or its most calls, or
+        `who` has signed in there has his."""
+        if self._calls_of.get(who, 0) >= self._rates.calls_of_one:
+            return False
         source = self._source(address, now)
         if source.invites is None:
             rate = self._rates.invites_per_s
@@ -196,9 +220,9 @@ class Guard:
             source.registers = TokenBucket(rate, max(1.0, rate * BURST_S))
         return source.registers.take(now)
 
-    def call_of(self, address: str, now: float) -> AbstractContextManager[None]:
-        """Count a call of a source while the block lasts."""
-        return self._source(address, now)
+    def call_of(self, address: str, now: float, who: Who = ()) -> AbstractContextManager[None]:
+        """Count a call of a source, and of who has signed in there, while the block lasts."""
+        return Counted(self._source(address, now), self._calls_of, who)
 
     def unban(self, text: str, now: float) -> bool:
         """Lift the ban of an address or a /64 as `show bans` writes it.

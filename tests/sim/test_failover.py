@@ -287,7 +287,7 @@ def test_carriers_are_told_when_our_address_has_changed(tmp_path: Path) -> None:
             here.node.change_addresses()
             await here.pass_time(5)
             assert len(carrier.registers) > count
-            assert "@127.0.0.1:5060>" in carrier.registers[-1].headers["Contact"][0]
+            assert "@127.0.0.1:5060;line=" in carrier.registers[-1].headers["Contact"][0]
             assert carrier.registers[-1].via.host == "127.0.0.1"
 
     simulate(main())

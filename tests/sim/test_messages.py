@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.call.courier import MOST_OF_ONE
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request
 from tests.sim.loop import simulate
@@ -116,3 +117,26 @@ def test_a_device_that_is_gone_gets_nothing(tmp_path: Path) -> None:
             assert here.leftovers() == {}
 
     simulate(main())
+
+
+def test_a_customer_whose_devices_are_silent_leaves_others_their_messages(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            sender = await here.desk_phone()
+            silent = await here.desk_phone("8002", "workshop-8002")
+            silent.endpoint.on_arrival = lambda request, flow: None
+            waiting = [here.beside(_ask(sender, message(sender, "8002"))) for _ in range(60)]
+            await here.pass_time(1)
+            assert sum(one.done() for one in waiting) == 60 - MOST_OF_ONE
+            pbx = here.phone("02136413599", place=PBX)
+            answer = await pbx.ask(message(pbx, "02136413599"))
+            assert answer.status == 404, "looked at, not put off"
+            await here.pass_time(70)
+            assert all(one.done() for one in waiting)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
+async def _ask(phone: Phone, request: Request) -> None:
+    await phone.ask(request)

@@ -27,6 +27,7 @@ PLANS = ", ".join(['"pbx-8-32"'] * 40)
 MANY_CHANNELS = replaced(DEMO, ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"))
 OPEN = parse_config(
     "[guard]\nmessages_per_s = 100000\ninvites_per_s = 100000\ncalls = 100000\n"
+    "calls_per_extension = 100000\n"
     "[limits]\ncalls = 4000\n[media]\nports = [10000, 31999]\n"
 )
 CAPACITY = 35.0  # calls a second that it can do: 9 messages read, 8 sent

@@ -67,6 +67,36 @@ def test_one_source_cannot_use_up_the_rate_of_calls(tmp_path: Path) -> None:
     simulate(main())
 
 
+def test_one_extension_cannot_fill_the_node_with_calls_from_several_places(tmp_path: Path) -> None:
+    few = parse_config("[guard]\ncalls_per_extension = 2\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            here.carrier()
+            called = await here.desk_phone("8002", "workshop-8002")
+            greedy = [await here.desk_phone() for _ in range(4)]
+            called.on_invite = called.ring
+            talks = [one.call("8002") for one in greedy]
+            for talk in talks[2:]:
+                await talk.ended.wait()
+            await here.pass_time(1)
+            assert [talk.status for talk in talks] == [180, 180, 503, 503]
+            emergency = greedy[3].call("110")
+            await emergency.answered.wait()
+            assert called.call("8003").invite is not None, "another has his own"
+            for talk in (*talks[:2], emergency):
+                talk.hang_up()
+            await here.pass_time(3)
+            again = greedy[2].call("8002")
+            await here.pass_time(1)
+            assert again.status == 180
+            again.hang_up()
+            await here.pass_time(70)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
 def test_a_carrier_that_is_called_and_not_listed_has_no_strangers_bucket(tmp_path: Path) -> None:
     """It names no address in accept_from, and we do not register with it."""
     unlisted = replaced(DEMO, ('accept_from = ["127.0.0.10/32"]', "accept_from = []"))
