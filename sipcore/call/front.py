@@ -173,9 +173,7 @@ class Front:
         if "Accept" in request.headers and not _takes_sdp(request):
             desk.endpoint.reply_statelessly(request, flow, 406, {"Accept": [SDP]})
             return
-        if dialled not in EMERGENCY and not (
-            self._takes(source, flow) or _is_emergency(desk.book(), source, dialled)
-        ):
+        if not self._takes_call(source, flow, dialled):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
             return
@@ -218,6 +216,18 @@ class Front:
             return
         said = asserted(request)
         self._start(self._courier.deliver(request, flow, source, said, dialled))
+
+    def _takes_call(self, source: Source, flow: Flow, dialled: str) -> bool:
+        """Ask the rate guards for a call; one of emergency has a part of its own."""
+        if dialled not in EMERGENCY:
+            if self._takes(source, flow):
+                return True
+            if not _is_emergency(self._desk.book(), source, dialled):
+                return False
+        if source.kind != "extension":
+            return True
+        now = self._desk.loop.time()
+        return self._guard.takes_emergency(flow.remote_address, now, _who(source))
 
     def _takes(self, source: Source, flow: Flow) -> bool:
         """Ask the rate guards: an extension's source has a rate of its own, trunks the node's."""

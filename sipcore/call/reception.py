@@ -115,9 +115,10 @@ class Reception:
     def _takes(self, request: Request, flow: Flow, now: float) -> bool:
         """Take one of the node's REGISTERs: of who proves his address, else of a part."""
         rate, is_known = self._rate, self._guard.is_trusted(flow.remote_address, now)
-        if rate.takes_unproven(now, is_known=is_known) or self._sign_in.is_real(request, flow):
+        if rate.takes_unproven(now, is_known=is_known):
             return rate.take(now)
-        return False
+        is_real = self._sign_in.is_real(request, flow)
+        return is_real and rate.takes_proven(now, is_known=is_known) and rate.take(now)
 
     def _throttle(self, request: Request, flow: Flow, key: int) -> None:
         self._desk.metrics.count_registration("throttled")

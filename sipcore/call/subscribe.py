@@ -89,9 +89,10 @@ class Judge:
         """Take one of the node's SUBSCRIBEs: of who proves his address, else of a part."""
         now, rate, guard = self._now(), self._rate, self._sign_in.guard
         is_known = guard is not None and guard.is_trusted(flow.remote_address, now)
-        if rate.takes_unproven(now, is_known=is_known) or self._sign_in.is_real(request, flow):
+        if rate.takes_unproven(now, is_known=is_known):
             return rate.take(now)
-        return False
+        is_real = self._sign_in.is_real(request, flow)
+        return is_real and rate.takes_proven(now, is_known=is_known) and rate.take(now)
 
     def _judge(self, request: Request, flow: Flow) -> Asked | Refusal:
         package, event = self._event_of(request)
@@ -102,6 +103,9 @@ class Judge:
         who = self._sign_in.identify(book, request, flow, domain)
         if isinstance(who, Unproven):
             return Refusal(401, who.headers, "wrong" if who.is_wrong else "challenged")
+        guard = self._sign_in.guard
+        if guard is not None and not guard.takes_register(flow.remote_address, self._now()):
+            return Refusal(503, again_in(BUSY_S), "throttled")
         line = _line_of(book, request, who, package)
         if isinstance(line, Refusal):
             return line

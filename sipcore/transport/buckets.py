@@ -5,6 +5,7 @@ Told the time; knows numbers alone.
 
 UNPROVEN_PART = 0.5  # of a node's rate, for what may come from made-up addresses
 STRANGERS_PART = 0.25  # of these, for addresses that nobody knows
+NEWCOMERS_PART = 0.25  # for strangers who prove their address and have not signed in yet
 
 
 class TokenBucket:
@@ -31,7 +32,8 @@ class TokenBucket:
 class SharedBucket:
     """A rate of the node's that strangers cannot use up, nor who writes addresses of others.
 
-    What proves its source is in for all of it; the rest for half, and strangers for a quarter.
+    Who is known and proves its source is in for all of it; who is known alone for half; strangers
+    for a quarter, and once more for another where they prove theirs: anybody can open a connection.
     """
 
     def __init__(self, rate_per_s: float, burst_s: float) -> None:
@@ -42,10 +44,15 @@ class SharedBucket:
         self._all = part(1.0)
         self._unproven = part(UNPROVEN_PART)
         self._strangers = part(STRANGERS_PART)
+        self._newcomers = part(NEWCOMERS_PART)
 
     def take(self, now: float) -> bool:
-        """Take a token for what is proven, or has its part."""
+        """Take a token for what has its part."""
         return self._all.take(now)
+
+    def takes_proven(self, now: float, *, is_known: bool) -> bool:
+        """Tell whether there is a part left for what proves its source. `take` comes after it."""
+        return is_known or self._newcomers.take(now)
 
     def takes_unproven(self, now: float, *, is_known: bool) -> bool:
         """Tell whether there is a part left for what proves nothing. `take` comes after it."""

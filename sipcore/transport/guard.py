@@ -57,9 +57,9 @@ class Source:
     """
 
     __slots__ = (
-        "calls", "doubts", "filled_at", "forged", "given", "guesses", "invites", "key", "left",
-        "names", "over", "proven_until", "registers", "scans", "slow_until", "told_at",
-        "waits_until", "window_at",
+        "calls", "doubts", "emergencies", "filled_at", "forged", "given", "guesses", "invites",
+        "key", "left", "names", "over", "proven_until", "registers", "scans", "slow_until",
+        "told_at", "waits_until", "window_at",
     )  # fmt: skip
 
     def __init__(self, key: str, left: int, now: float) -> None:
@@ -73,6 +73,7 @@ class Source:
         self.calls = 0
         self.invites: TokenBucket | None = None
         self.registers: TokenBucket | None = None
+        self.emergencies: TokenBucket | None = None
         self._begin(now)
 
     def _begin(self, now: float) -> None:
@@ -212,8 +213,19 @@ class Guard:
             source.invites = TokenBucket(rate, max(1.0, rate))
         return source.calls < self._rates.calls and source.invites.take(now)
 
+    def takes_emergency(self, address: str, now: float, who: Who) -> bool:
+        """Take an emergency call of one who has signed in: as many, as fast, as his others, and
+        beside them. A flood of them would keep out whoever is in need."""
+        source = self._source(address, now)
+        if source.emergencies is None:
+            rate = self._rates.invites_per_s
+            source.emergencies = TokenBucket(rate, max(1.0, rate))
+        is_within = self._calls_of.get(who, 0) < 2 * self._rates.calls_of_one
+        return is_within and source.emergencies.take(now)
+
     def takes_register(self, address: str, now: float) -> bool:
-        """Take one of the REGISTERs of a source that has signed in: each is kept for 32 s."""
+        """Take one of the REGISTERs and SUBSCRIBEs of a source that has signed in: each is kept for
+        32 s, and they share the node's rates with others."""
         source = self._source(address, now)
         if source.registers is None:
             rate = self._rates.registers_per_s

@@ -5,6 +5,7 @@ from pathlib import Path
 from sipcore.config import parse_config
 from tests.sim.loop import simulate
 from tests.sim.test_defence import ask_raw, raw
+from tests.sim.watching import Lamp
 from tests.sim.world import OUTSIDE, world
 from tests.store.files import DEMO, replaced
 
@@ -93,6 +94,55 @@ def test_one_extension_cannot_fill_the_node_with_calls_from_several_places(tmp_p
             again.hang_up()
             await here.pass_time(70)
             assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_strangers_who_connect_cannot_use_up_the_rate_at_which_lamps_are_watched(
+    tmp_path: Path,
+) -> None:
+    few = parse_config("[limits]\nsubscribes_per_s = 40\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            watcher = await here.desk_phone()
+            for number in range(200):
+                wish = raw("SUBSCRIBE", f"8{number % 5}", "Event: dialog\r\n")
+                ask_raw(here, wish, wire="tcp")
+            metric = here.metrics.registry.get_sample_value
+            assert metric("sipcore_subscribes_total", {"result": "throttled"}) == 190
+            assert (await Lamp(watcher, "8002").subscribe()).status == 200
+
+    simulate(main())
+
+
+def test_one_source_cannot_use_up_the_rate_at_which_lamps_are_watched(tmp_path: Path) -> None:
+    few = parse_config("[guard]\nregisters_per_s = 1\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            greedy = await here.desk_phone()
+            said = [(await Lamp(greedy, "8002").subscribe()).status for _ in range(8)]
+            assert said == [200] * 4 + [503] * 4, "its REGISTER was the fifth"
+
+    simulate(main())
+
+
+def test_a_flood_of_emergency_calls_of_one_extension_has_an_end(tmp_path: Path) -> None:
+    few = parse_config("[guard]\ninvites_per_s = 4\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            here.carrier()
+            greedy = await here.desk_phone()
+            modest = await here.desk_phone("8002", "workshop-8002")
+            talks = [greedy.call("110") for _ in range(10)]
+            await here.pass_time(1)
+            assert sorted(talk.status for talk in talks) == [200] * 4 + [503] * 6
+            talks.append(modest.call("110"))
+            await talks[-1].answered.wait()
+            for talk in talks:
+                talk.hang_up()
 
     simulate(main())
 

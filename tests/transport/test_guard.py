@@ -225,6 +225,9 @@ def test_strangers_and_made_up_addresses_leave_the_nodes_rate_to_others() -> Non
     assert strangers.count(True) == 25
     forged = [rate.takes_unproven(1000, is_known=True) for _ in range(200)]
     assert forged.count(True) == 25
+    connected = [rate.takes_proven(1000, is_known=False) for _ in range(200)]
+    assert connected.count(True) == 25
+    assert rate.takes_proven(1000, is_known=True)
     proven = [rate.take(1000) for _ in range(200)]
     assert proven.count(True) == 100
 
