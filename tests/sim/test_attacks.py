@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.config import parse_config
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone
+from tests.sim.phone import Phone, Talk
+from tests.sim.talking import check_all_is_over
 from tests.sim.test_messages import inbox, message
-from tests.sim.world import CARRIER_A, World, world
+from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World, world
 from tests.store.files import DEMO, replaced
 
 PREMIUM = "+18005551234"
@@ -63,5 +65,62 @@ def test_a_path_by_a_carrier_leads_nowhere(tmp_path: Path, contact: str) -> None
             talk = caller.call("8001")
             await talk.ended.wait()
             assert (talk.status, carrier.calls) == (480, [])
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("number", ["8001", "8002", OUTSIDE])
+def test_a_contact_at_the_node_itself_goes_round_once(tmp_path: Path, number: str) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            carrier = here.carrier()
+            thief = await _thief(here, Contact=[f"<sip:{number}@{NODE[0]}:{NODE[1]}>"])
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await talk.ended.wait()
+            assert talk.status == 482
+            assert carrier.calls == thief.calls == caller.calls[1:] == []
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_call_that_a_pbx_sends_back_ends_when_its_channels_are_used(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            pbx = here.phone("02136413501", place=PBX)
+            pbx.domain = "beta.example"
+            pbx.on_invite = lambda talk: back.append(pbx.call("02136413599"))
+            back: list[Talk] = []
+            back.append(pbx.call("02136413599"))
+            await here.pass_time(2)
+            assert len(back) == 2
+            assert back[1].ended.is_set(), "both channels are used"
+            back[0].hang_up()
+            await here.pass_time(200)
+            assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_a_gateway_that_sends_its_calls_back_to_itself_ends_at_its_most_calls(
+    tmp_path: Path,
+) -> None:
+    few = parse_config("[guard]\ncalls_per_extension = 5\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            gateway = await here.desk_phone()
+            back: list[Talk] = []
+            gateway.on_invite = lambda talk: back.append(gateway.call("8001"))
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await here.pass_time(5)
+            assert [one.status for one in back] == [100] * 5 + [503]
+            talk.hang_up()
+            for one in back[:5]:
+                one.hang_up()
+            await here.pass_time(200)
+            assert here.leftovers() == {}
 
     simulate(main())
