@@ -54,11 +54,11 @@ class Dialog:
     @classmethod
     def of_server(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
         """Begin as the one who was called (12.1.1)."""
-        to = request.headers["To"][0]
-        local = f"{to};tag={local_tag}" if request.to.tag is None else to
-        tags = (local_tag, request.from_.tag or "")
-        dialog = cls(request.call_id, local, request.headers["From"][0], tags, flow)
-        dialog.remote_number = request.cseq.number
+        to, marks = request.headers["To"][0], request.marks
+        local = f"{to};tag={local_tag}" if marks.to_tag is None else to
+        tags = (local_tag, marks.from_tag)
+        dialog = cls(marks.call_id, local, request.headers["From"][0], tags, flow)
+        dialog.remote_number = marks.number
         if "Record-Route" in request.headers:
             dialog.route_set = request.values("Record-Route")
         dialog.learn_target(request)
@@ -69,10 +69,11 @@ class Dialog:
     @classmethod
     def of_client(cls, request: Request, response: Response, flow: Flow) -> "Dialog":
         """Begin as the one who calls (12.1.2)."""
-        tags = (request.from_.tag or "", response.to.tag or "")
+        marks = request.marks
+        tags = (marks.from_tag, response.marks.to_tag or "")
         local, remote = request.headers["From"][0], response.headers["To"][0]
-        dialog = cls(request.call_id, local, remote, tags, flow)
-        dialog.local_number = request.cseq.number
+        dialog = cls(marks.call_id, local, remote, tags, flow)
+        dialog.local_number = marks.number
         dialog.learn_route(response)
         dialog.learn_target(response)
         if not dialog.peer_contact:

@@ -14,8 +14,9 @@ class Dialogs(dict[tuple[str, str], Dialog]):
 
     def of_request(self, request: Request) -> Dialog | None:
         """Find the dialog that a request with a To tag is within (RFC 3261 12.2.2)."""
-        dialog = self.get((request.to.tag or "", request.from_.tag or ""))
-        return dialog if dialog is not None and dialog.call_id == request.call_id else None
+        marks = request.marks
+        dialog = self.get((marks.to_tag or "", marks.from_tag))
+        return dialog if dialog is not None and dialog.call_id == marks.call_id else None
 
     def begin_server(self, transaction: Transaction) -> Dialog:
         """Begin the dialog of an INVITE that came, for its user (12.1.1)."""
@@ -27,11 +28,12 @@ class Dialogs(dict[tuple[str, str], Dialog]):
 
         It is no 100, which belongs to none. Nor do forks beyond any that there are: each is kept.
         """
-        tag, status = response.to.tag, response.status
+        tag, status = response.marks.to_tag, response.status
         if tag is None:
             return None
-        is_initial = transaction.request.to.tag is None
-        dialog = self.get((transaction.request.from_.tag or "", tag))
+        ours = transaction.request.marks
+        is_initial = ours.to_tag is None
+        dialog = self.get((ours.from_tag, tag))
         if status >= 300:
             self.end_early(transaction)
             return None if is_initial else dialog
@@ -53,8 +55,8 @@ class Dialogs(dict[tuple[str, str], Dialog]):
 
     def ack_sent(self, transaction: Transaction, response: Response) -> tuple[bytes, Flow] | None:
         """Return the ACK that a repeated 2xx did not get (13.2.2.4), its dialog over or not."""
-        tag, number = response.to.tag, response.cseq.number
-        live = self.get((transaction.request.from_.tag or "", tag or ""))
+        tag, number = response.marks.to_tag, response.marks.number
+        live = self.get((transaction.request.marks.from_tag, tag or ""))
         for dialog in transaction.dialogs if live is None else (live,):
             if dialog.remote_tag == tag and dialog.ack is not None and dialog.ack[0] == number:
                 return dialog.ack[1:]

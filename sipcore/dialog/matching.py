@@ -20,15 +20,15 @@ def server_key(request: Request) -> tuple[str, ...]:
     ACK has its INVITE's key. Without the magic cookie, or with nothing behind it (RFC 4475
     badbranch), the fields of RFC 2543 take the branch's place.
     """
-    via = request.via
-    method = request.method
+    marks = request.marks
+    method = marks.method
     if method == "ACK":
         method = "INVITE"
-    branch = via.params.get("branch")
-    if branch and branch.startswith(COOKIE) and branch != COOKIE:
-        return (branch, via.sent_by, method)
-    number = str(request.cseq.number)
-    return (request.uri, request.from_.tag or "", request.call_id, number, via.to_text(), method)
+    branch = marks.branch
+    if branch[:7] == COOKIE and branch != COOKIE:
+        return (branch, marks.sent_by, method)
+    via = request.via.to_text()
+    return (request.uri, marks.from_tag, marks.call_id, str(marks.number), via, method)
 
 
 def cancelled_key(cancel: Request) -> tuple[str, ...]:
@@ -36,15 +36,10 @@ def cancelled_key(cancel: Request) -> tuple[str, ...]:
     return (*server_key(cancel)[:-1], "INVITE")
 
 
-def client_key(response: Response) -> tuple[str, ...]:
-    """Return the key of the request that a response answers."""
-    return (response.via.params.get("branch") or "", response.cseq.method)
-
-
 def merge_key(request: Request) -> tuple[str, ...]:
     """Return what two copies of one request share that came by different paths (8.2.2.2)."""
-    cseq = request.cseq
-    return (request.from_.tag or "", request.call_id, str(cseq.number), cseq.method)
+    marks = request.marks
+    return (marks.from_tag, marks.call_id, str(marks.number), marks.method)
 
 
 def ack_for(invite: Request, response: Response) -> Request:
@@ -70,16 +65,13 @@ def _copied(request: Request, names: tuple[str, ...]) -> Headers:
 
 def stamp_via(request: Request, flow: Flow) -> None:
     """Note in the topmost Via where a request really came from (RFC 3261 18.2.1, RFC 3581 4)."""
-    via = request.via
     rows = request.headers["Via"]
     text = rows[0]
-    if text.endswith(";rport") and "received" not in via.params and "," not in text:
-        rows[0] = f"{text}={flow.remote_port};received={flow.remote_address}"  # nearly always
+    if request.marks.is_plain:  # nearly always
+        before, _, rest = text.partition(";rport")
+        rows[0] = f"{before};rport={flow.remote_port}{rest};received={flow.remote_address}"
         return
-    before, flag, rest = text.partition(";rport;")
-    if flag and "received" not in via.params and "," not in text and '"' not in text:
-        rows[0] = f"{before};rport={flow.remote_port};{rest};received={flow.remote_address}"
-        return
+    via = request.via
     params = dict(via.params)
     if "rport" in params:
         params["rport"] = str(flow.remote_port)
@@ -95,8 +87,10 @@ def stamp_via(request: Request, flow: Flow) -> None:
 def reply_flow(message: Message, flow: Flow) -> Flow:
     """Return where the response goes (RFC 3261 18.2.2): back on a stream, to the source with
     rport, else to the source's address at the port that Via names."""
+    if message.marks.is_plain or flow.is_reliable:
+        return flow
     via = message.via
-    if flow.is_reliable or "rport" in via.params:
+    if "rport" in via.params:
         return flow
     port = via.port or 5060
     if port == flow.remote_port:

@@ -23,8 +23,8 @@ class Servers(dict[tuple[str, ...], Transaction]):
         """Find the INVITE of an ACK: a refused one by its branch, an accepted one by its tags."""
         transaction = self.get(server_key(ack))
         if transaction is None:
-            key = (ack.to.tag or "", ack.from_.tag or "", ack.cseq.number)
-            transaction = self._unacked.get(key)
+            marks = ack.marks
+            transaction = self._unacked.get((marks.to_tag or "", marks.from_tag, marks.number))
         return transaction
 
     def has_merged(self, request: Request) -> bool:
@@ -45,8 +45,8 @@ class Servers(dict[tuple[str, ...], Transaction]):
 
     def await_ack(self, invite: Transaction) -> None:
         """Keep the place of a 2xx for its ACK, which has a branch of its own (13.2.2.4)."""
-        request = invite.request
-        invite.ack_key = (invite.tag, request.from_.tag or "", request.cseq.number)
+        marks = invite.request.marks
+        invite.ack_key = (invite.tag, marks.from_tag, marks.number)
         self._unacked[invite.ack_key] = invite
 
     def await_no_ack(self, invite: Transaction) -> None:

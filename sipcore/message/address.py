@@ -45,6 +45,15 @@ def parse_address(text: str) -> Address:
     return _parse_whole(text)
 
 
+def tag_of(text: str) -> str | None:
+    """Return the tag of a From or To, None without one. Raises BadMessage where it is broken."""
+    name_addr, tagged, tag = text.rpartition(">;tag=")
+    if tagged and TOKEN.fullmatch(tag):
+        _parse_name_addr(name_addr)
+        return tag
+    return _parse_whole(text).params.get("tag")
+
+
 @remembered
 def _parse_whole(text: str) -> Address:
     """Read what has no tag alone behind it: a Contact or a Route, the To of what begins."""

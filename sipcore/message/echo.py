@@ -28,7 +28,7 @@ def echo_of(request: Request, tag: str) -> Echo:
     return Echo(
         f"Via: {via}\r\nFrom: {have['From'][0]}\r\nCall-ID: {have['Call-ID'][0]}\r\n"
         f"CSeq: {have['CSeq'][0]}\r\n",
-        to if request.to.tag is not None else f"{to};tag={tag}",
+        f"{to};tag={tag}" if request.marks.to_tag is None else to,
         to,
         _rows("Record-Route", have["Record-Route"]) if "Record-Route" in have else "",
         _rows("Timestamp", have["Timestamp"]) if "Timestamp" in have else "",
@@ -62,7 +62,7 @@ def write_answer(request: Request, status: int, tag: str, rows: str) -> bytes:
     have = request.headers
     vias = have["Via"]
     via = vias[0] if len(vias) == 1 else "\r\nVia: ".join(vias)
-    to = have["To"][0] if request.to.tag is not None else f"{have['To'][0]};tag={tag}"
+    to = f"{have['To'][0]};tag={tag}" if request.marks.to_tag is None else have["To"][0]
     text = (
         f"SIP/2.0 {status} {reason_of(status)}\r\nVia: {via}\r\nFrom: {have['From'][0]}\r\n"
         f"To: {to}\r\nCall-ID: {have['Call-ID'][0]}\r\nCSeq: {have['CSeq'][0]}\r\n"

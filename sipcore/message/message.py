@@ -5,25 +5,56 @@ Text is UTF-8 with surrogateescape, so that any bytes (GBK names) come out as th
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from sipcore.errors import BadMessage
-from sipcore.message.address import Address, parse_address
+from sipcore.message.address import Address, parse_address, tag_of
 from sipcore.message.status import reason_of
-from sipcore.message.values import CSeq, Via, parse_cseq, parse_number, parse_via, split_commas
+from sipcore.message.values import (
+    CSeq,
+    Via,
+    parse_cseq,
+    parse_number,
+    parse_via,
+    split_commas,
+    usual_via,
+)
 
 Headers = dict[str, list[str]]
+
+
+class Marks(Struct, frozen=True, gc=False):
+    """What tells a message from all others, and where it belongs."""
+
+    call_id: str
+    branch: str
+    sent_by: str
+    from_tag: str
+    to_tag: str | None
+    number: int  # of CSeq, as the next
+    method: str
+    is_plain: bool  # its topmost Via has a branch and an empty rport, and nothing else
+
+
+UNREAD = Marks("", "", "", "", None, 0, "", False)
+
+
+_NONE: tuple[str, ...] = ()
 
 
 class Message:
     """What requests and responses share. `headers` maps one spelling of a name to its values.
 
     The order of different fields carries no meaning (RFC 3261 7.3.1); that of equal ones is kept.
-    A view that meets broken text raises BadMessage.
+    A view that meets broken text raises BadMessage. `marks` are there once `read` has been called:
+    who takes valid messages needs no other view of what they say.
     """
 
-    __slots__ = ("_contact", "_cseq", "_from", "_to", "_via", "body", "headers", "is_usual")
+    __slots__ = _NONE  # the two below have the fields
 
     headers: Headers
     body: bytes
+    marks: Marks
     is_usual: bool  # parse has found its shape right: validate need not look at it again
     _via: Via | None
     _from: Address | None
@@ -54,10 +85,10 @@ class Message:
         """Return the addresses of Contact, Route, Record-Route, P-Asserted-Identity and so on."""
         return [parse_address(value) for value in self.values(name)]
 
-    def read(self) -> CSeq:
-        """Read in one go what every message must have; return the CSeq.
+    def read(self) -> Marks:
+        """Read in one go what every message must have; return what tells it from others.
 
-        Raises BadMessage for what is not there.
+        Raises BadMessage for what is not there or cannot be read.
         """
         headers = self.headers
         try:
@@ -67,10 +98,25 @@ class Message:
             raise BadMessage(f"{missing.args[0]} is missing") from None
         if not call_id:
             raise BadMessage("Call-ID is empty")
-        self._via = parse_via(split_commas(via)[0] if "," in via else via)
-        self._from, self._to = parse_address(from_), parse_address(to)
-        self._cseq = found = parse_cseq(cseq)
-        return found
+        branch, sent_by = usual_via(via)
+        is_plain = branch != ""
+        if not is_plain:
+            self._via = top = parse_via(split_commas(via)[0] if "," in via else via)
+            branch, sent_by = top.branch, top.sent_by
+        from_tag, to_tag, found = tag_of(from_) or "", tag_of(to), parse_cseq(cseq)
+        self.marks = marks = Marks(
+            call_id, branch, sent_by, from_tag, to_tag, found.number, found.method, is_plain
+        )
+        return marks
+
+    def mark(self, branch: str) -> None:
+        """Note the marks of a request of ours: its responses are compared with them."""
+        have = self.headers
+        from_tag, to_tag = tag_of(have["From"][0]) or "", tag_of(have["To"][0])
+        cseq = parse_cseq(have["CSeq"][0])
+        self.marks = Marks(
+            have["Call-ID"][0], branch, "", from_tag, to_tag, cseq.number, cseq.method, True
+        )
 
     @property
     def call_id(self) -> str:
@@ -155,23 +201,21 @@ class Message:
     __hash__ = object.__hash__
 
 
-class Request(Message):
+class Request(Message, Struct, eq=False, gc=False):
     """RFC 3261 7.1."""
 
-    __slots__ = ("method", "uri", "version")
-
-    def __init__(
-        self, method: str, uri: str, headers: Headers, body: bytes = b"", version: str = "SIP/2.0"
-    ) -> None:
-        # All fields here, not in Message: one is made for each message that comes or goes.
-        self.headers = headers
-        self.body = body
-        self.is_usual = False
-        self._via = self._cseq = None
-        self._from = self._to = self._contact = None
-        self.method = method
-        self.uri = uri
-        self.version = version
+    method: str
+    uri: str
+    headers: Headers
+    body: bytes = b""
+    version: str = "SIP/2.0"
+    marks: Marks = UNREAD
+    is_usual: bool = False
+    _via: Via | None = None
+    _from: Address | None = None
+    _to: Address | None = None
+    _contact: Address | None = None
+    _cseq: CSeq | None = None
 
     def _start_line(self) -> str:
         return f"{self.method} {self.uri} {self.version}"
@@ -180,21 +224,25 @@ class Request(Message):
         return f"<{self.method} {self.uri}>"
 
 
-class Response(Message):
-    """RFC 3261 7.2."""
+class Response(Message, Struct, eq=False, gc=False):
+    """RFC 3261 7.2. `phrase` is None for the usual one of its status."""
 
-    __slots__ = ("reason", "status")
+    status: int
+    headers: Headers
+    body: bytes = b""
+    phrase: str | None = None
+    marks: Marks = UNREAD
+    is_usual: bool = False
+    _via: Via | None = None
+    _from: Address | None = None
+    _to: Address | None = None
+    _contact: Address | None = None
+    _cseq: CSeq | None = None
 
-    def __init__(
-        self, status: int, headers: Headers, body: bytes = b"", reason: str | None = None
-    ) -> None:
-        self.headers = headers
-        self.body = body
-        self.is_usual = False
-        self._via = self._cseq = None
-        self._from = self._to = self._contact = None
-        self.status = status
-        self.reason = reason_of(status) if reason is None else reason
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        return reason_of(self.status) if self.phrase is None else self.phrase
 
     def _start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"

@@ -123,6 +123,8 @@ def _split_usual(lines: list[str]) -> Headers | None:
     try:
         for row in lines[1:]:
             name, _, value = row.partition(": ")
+            if not value:  # there may be no colon
+                return None
             headers[KNOWN[name]] = [value.strip(" \t")]
     except KeyError:
         return None
@@ -180,15 +182,15 @@ def validate(message: Message) -> None:
     if not message.is_usual:
         _validate_shape(message)
     headers = message.headers
-    cseq = message.read()
+    method = message.read().method
     if isinstance(message, Request):
-        if cseq.method != message.method:
+        if method != message.method:
             raise BadMessage("CSeq names another method")
         if "Max-Forwards" in headers and headers["Max-Forwards"][0] not in FORWARDS:
             message.number("Max-Forwards", MOST_MAX_FORWARDS)
     elif isinstance(message, Response) and message.status >= 300:
         return  # it makes no dialog
-    if cseq.method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
+    if method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
         raise BadMessage("To is no SIP URI")  # RFC 4475 3.3.4
     if "Contact" in headers:
         _ = message.contact

@@ -141,13 +141,22 @@ class Via(Struct, frozen=True, gc=False):
         return f"SIP/2.0/{self.transport} {self.host}{port}{format_params(self.params)}"
 
 
+def usual_via(text: str) -> tuple[str, str]:
+    """Return branch and sent-by of a Via as most write it: with these and an empty rport alone.
+
+    Both are empty for any other one. Raises BadMessage.
+    """
+    before, _, after = text.partition(";")
+    usual = _USUAL_VIA_PARAMS.fullmatch(after)
+    if usual is None:
+        return ("", "")
+    return usual[2], _parse_sent_by(before)[3]
+
+
 def parse_via(text: str) -> Via:
     """Read one Via value. Raises BadMessage."""
     before, semicolon, after = text.partition(";")
     transport, host, port, sent_by = _parse_sent_by(before)
-    usual = _USUAL_VIA_PARAMS.fullmatch(after)
-    if usual is not None:
-        return Via(transport, host, port, {"branch": usual[2], "rport": None}, sent_by)
     params = parse_params(semicolon + after) if semicolon else {}
     return Via(transport, host, port, params, sent_by)
 

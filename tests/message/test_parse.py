@@ -109,6 +109,7 @@ def test_a_datagram_may_forget_the_empty_line() -> None:
         (b"SIP/2.0 0200 Long\r\n\r\n", "status out of range"),
         (b"SIP/3.0 200 OK\r\n\r\n", "neither"),
         (b"A sip:b SIP/2.0\r\nno colon\r\n\r\n", "broken header field"),
+        (b"A sip:b SIP/2.0\r\nSubject\r\n\r\n", "broken header field"),
         (b"A sip:b SIP/2.0\r\n: no name\r\n\r\n", "broken header field"),
         (b"A sip:b SIP/2.0\r\nsp ace: 1\r\n\r\n", "broken header field"),
         (b"A sip:b SIP/2.0\r\nX: a\nY: b\r\n\r\n", "bare CR or LF"),
