@@ -33,6 +33,7 @@ Heard = Request | Response | bytes | None  # what came, or the response that our
 Act = Callable[[Transaction, float, str, Heard], None]
 
 END_TO_END = frozenset((ACCEPTED, PROCEEDING))
+SLACK_S = 0.5  # that a transaction may linger longer
 DOUBLING = frozenset((CALLING, PROCEEDING))  # without end: timer A, and the repeats of an 18x
 
 
@@ -90,12 +91,16 @@ class Machine:
             self.feed(transaction, transaction.take_due(), None, now)
 
     def repeat(self, transaction: Transaction, now: float, *_: object) -> None:
-        """Set retry and timeout. A reliable transport repeats nothing but what is acknowledged end
-        to end: a 2xx (13.3.1.4), a reliable 18x (RFC 3262 3)."""
-        if not transaction.flow.is_reliable or transaction.state in END_TO_END:
+        """Set retry and timeout; where there is a retry, the first one sets the timeout.
+
+        A reliable transport repeats nothing but what is acknowledged end to end: a 2xx (13.3.1.4),
+        a reliable 18x (RFC 3262 3).
+        """
+        if transaction.flow.transport == "udp" or transaction.state in END_TO_END:
             transaction.interval_s = self._timing.t1_s
             self._set_retry(transaction, now)
-        elif transaction.detour is not None:
+            return
+        if transaction.detour is not None:
             transaction.interval_s = DETOUR_S
             self._set_retry(transaction, now)
         self.expect(transaction, now)
@@ -131,6 +136,9 @@ class Machine:
             self.repeats["in"] += 1
             return
         self.repeats["out"] += 1
+        if transaction.deadline is None:
+            rest_s = self._timeout_s - transaction.interval_s
+            transaction.deadline = self.timers.add(rest_s, now, transaction)
         if transaction.table is tables.NON_INVITE_CLIENT and transaction.state == PROCEEDING:
             transaction.interval_s = self._timing.t2_s  # 17.1.2.2
         else:
@@ -155,8 +163,15 @@ class Machine:
         transaction.deadline = self.timers.add(self._timeout_s, now, transaction)
 
     def _linger(self, transaction: Transaction, now: float, *_: object) -> None:
+        linger_s, deadline = transaction.linger_s(self._timing), transaction.deadline
+        if (
+            linger_s
+            and deadline is not None
+            and 0 <= deadline.at - now - linger_s < SLACK_S
+            and transaction.retry is None
+        ):
+            return  # it was answered at once: when waiting for the answer would end will do
         self._settle(transaction)
-        linger_s = transaction.linger_s(self._timing)
         if linger_s:
             transaction.deadline = self.timers.add(linger_s, now, transaction)
         else:

@@ -96,7 +96,8 @@ class Stack:
             self._receive_new(message, flow, now)
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
-        transaction = self._clients.get(matching.client_key(response))
+        marks = response.marks
+        transaction = self._clients.get((marks.branch, marks.method))
         vias = response.headers["Via"]
         is_alone = len(vias) == 1 and ("," not in vias[0] or len(response.values("Via")) == 1)
         if transaction is None or not is_alone:  # 8.1.3.3
@@ -125,7 +126,7 @@ class Stack:
             self.out.append(Cancelled(transaction.user, transaction, cancel))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
-        if request.to.tag is None:
+        if request.marks.to_tag is None:
             self._receive_outside(request, flow)
             return
         dialog = self.dialogs.of_request(request)
@@ -137,7 +138,7 @@ class Stack:
             return
         transaction = self._open_server(request, flow, dialog.local_tag, now)
         transaction.user = dialog.user
-        if not dialog.accepts(request.cseq.number):  # 12.2.2
+        if not dialog.accepts(request.marks.number):  # 12.2.2
             self.respond(transaction, 500, now)
             return
         dialog.flow = flow
@@ -222,7 +223,8 @@ class Stack:
     ) -> None:
         """Answer without keeping anything (8.2.7). The tag is the same for repeats of a request."""
         if tag is None:
-            said = f"{self._mark}{request.via.branch}{request.call_id}{request.cseq.number}"
+            marks = request.marks
+            said = f"{self._mark}{marks.branch}{marks.call_id}{marks.number}"
             tag = f"{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
         if status >= 300:
             data = write_answer(request, status, tag, write_rows(headers) if headers else "")
@@ -236,7 +238,7 @@ class Stack:
         Raises BadMessage where that is not enough: then it gets nothing.
         """
         response, back = matching.refusal_of(request, flow, status)
-        response.reason = f"{response.reason} - {reason}"
+        response.phrase = f"{response.reason} - {reason}"
         self.out.append(Send(response.to_bytes(), back, request.method))
 
     def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
@@ -246,6 +248,8 @@ class Stack:
         table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
         transaction = Transaction(table, (branch, request.method), request, hop.flow, "")
         transaction.user = user
+        if transaction.is_invite:
+            request.mark(branch)
         return self._open_client(transaction, now)
 
     def ack(
@@ -311,7 +315,8 @@ class Stack:
             return
         status, dialog = message.status, None
         if transaction.is_invite and status > 100:
-            if status >= 200 and (ack := self.dialogs.ack_sent(transaction, message)):
+            came_before = status >= 200 and not transaction.kept
+            if came_before and (ack := self.dialogs.ack_sent(transaction, message)):
                 self.out.append(Send(*ack, "ACK"))
                 return
             dialog = self.dialogs.of_response(transaction, message)

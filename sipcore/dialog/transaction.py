@@ -115,7 +115,7 @@ class Transaction:
     def linger_s(self, timing: Timing) -> float:
         """How long stragglers are waited for in the state just reached; 0 for none."""
         table = self.table
-        if self.flow.is_reliable and not (table is INVITE_CLIENT and self.state == ACCEPTED):
+        if self.flow.transport != "udp" and not (table is INVITE_CLIENT and self.state == ACCEPTED):
             return 0.0
         if table is NON_INVITE_CLIENT or table is INVITE_SERVER:  # K, I
             return timing.t4_s
