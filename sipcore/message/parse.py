@@ -140,7 +140,7 @@ def _split(lines: list[str]) -> Headers:
     for row in lines[1:]:
         name, colon, value = row.partition(": ")  # as nearly all are written: nothing to strip
         known = KNOWN.get(name)
-        if known is None:
+        if known is None or not colon:
             if row[:1] in _BLANKS:
                 lines[:] = _FOLD.sub(" ", "\r\n".join(lines)).split("\r\n")
                 return _split(lines)
