@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sipcore.message.address import parse_address, uri_in
 from sipcore.message.echo import write_rows
 from sipcore.message.flow import Flow
-from sipcore.message.message import Headers, Request, Response
+from sipcore.message.message import UNREAD, Headers, Request, Response
 from sipcore.message.uri import Uri
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Dialog:
     @classmethod
     def of_client(cls, request: Request, response: Response, flow: Flow) -> "Dialog":
         """Begin as the one who calls (12.1.2)."""
+        if request.marks is UNREAD:  # of another method than INVITE
+            request.mark("")
         marks = request.marks
         tags = (marks.from_tag, response.marks.to_tag or "")
         local, remote = request.headers["From"][0], response.headers["To"][0]
