@@ -53,6 +53,7 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._timers = stack.timers
+        self._unkept = stack.unkept
         self._is_draining = False
         self._leaving: list[Send] = []
         self.on_arrival: OnArrival = lambda request, flow: None
@@ -98,7 +99,10 @@ class Endpoint:
         return [item for one in batch for item in self._sift((one,), sift)]
 
     def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
-        """Return a valid message; a broken one is refused here."""
+        """Return a valid message; a broken one is refused here, one that needs nothing is dropped."""
+        if data[:4] == b"ACK " and self._unkept in data:
+            self._count("in", "ACK")
+            return None
         try:
             message = parse(data)
         except BadMessage as fault:

@@ -105,10 +105,13 @@ class Dialog:
 
     def learn_target(self, message: Request | Response) -> None:
         """Take the peer's Contact as remote target (12.2.1.2, 12.2.2). Raises BadMessage."""
-        contact = message.contact
-        if contact is not None:
-            row = message.headers["Contact"][0]
-            self.peer_contact = uri_in(row) if row and "," not in row else str(contact.uri)
+        rows = message.headers.get("Contact")
+        if rows is None:
+            return
+        if len(rows) == 1 and rows[0] and "," not in rows[0] and rows[0] != "*":
+            self.peer_contact = uri_in(rows[0])
+        elif (contact := message.contact) is not None:
+            self.peer_contact = str(contact.uri)
 
     def takes(self, now: float) -> bool:
         """Take one of the requests that the peer may send in a while: each is kept for 32 s."""

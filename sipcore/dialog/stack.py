@@ -65,6 +65,8 @@ class Stack:
         self._token = token
         self._mark = f"{matching.COOKIE}{token(8)}"
         self.mark = self._mark.encode()  # every branch of ours has it
+        self._unkept = f"{self._mark[len(matching.COOKIE) :]}-"  # tags of what nothing is kept of
+        self.unkept = f";tag={self._unkept}".encode()  # an ACK that has it needs nothing
         self._clients: dict[tuple[str, ...], Transaction] = {}
         self._servers = Servers(most)
         self.out: deque[Send | Event] = deque()  # what poll() takes; a busy owner takes it itself
@@ -225,7 +227,7 @@ class Stack:
         if tag is None:
             marks = request.marks
             said = f"{self._mark}{marks.branch}{marks.call_id}{marks.number}"
-            tag = f"{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
+            tag = f"{self._unkept}{zlib.crc32(said.encode('utf-8', 'surrogateescape')):08x}"
         if status >= 300:
             data = write_answer(request, status, tag, write_rows(headers) if headers else "")
         else:

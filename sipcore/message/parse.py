@@ -9,6 +9,7 @@ import re
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
+from sipcore.message.address import parse_address
 from sipcore.message.headers import KNOWN, METHODS, SINGLE, canonical
 from sipcore.message.memory import remembered
 from sipcore.message.message import Headers, Message, Request, Response
@@ -193,7 +194,11 @@ def validate(message: Message) -> None:
     if method == "REGISTER" and message.to.uri.scheme not in ("sip", "sips"):
         raise BadMessage("To is no SIP URI")  # RFC 4475 3.3.4
     if "Contact" in headers:
-        _ = message.contact
+        rows = headers["Contact"]
+        if len(rows) == 1 and "," not in rows[0] and rows[0] not in ("*", ""):
+            parse_address(rows[0])
+        else:
+            _ = message.contact
     if "Record-Route" in headers:
         _ = message.addresses("Record-Route")
 
