@@ -99,7 +99,7 @@ class Endpoint:
         return [item for one in batch for item in self._sift((one,), sift)]
 
     def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
-        """Return a valid message; a broken one is refused here, one that needs nothing is dropped."""
+        """Return a valid message; a broken one is refused here, what needs nothing is dropped."""
         if data[:4] == b"ACK " and self._unkept in data:
             self._count("in", "ACK")
             return None

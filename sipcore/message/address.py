@@ -48,7 +48,7 @@ def parse_address(text: str) -> Address:
 def tag_of(text: str) -> str | None:
     """Return the tag of a From or To, None without one. Raises BadMessage where it is broken."""
     name_addr, tagged, tag = text.rpartition(">;tag=")
-    if tagged and TOKEN.fullmatch(tag):
+    if tagged and ((tag.isalnum() and tag.isascii()) or TOKEN.fullmatch(tag)):
         _parse_name_addr(name_addr)
         return tag
     return _parse_whole(text).params.get("tag")

@@ -23,13 +23,7 @@ _TEXT = re.compile(r"v=0\n(?:[a-z]=[^\n\r\0]*\n)+")
 _ORIGIN = re.compile(r"o=(\S+) +(\S+) +(\d+) +IN +IP([46]) +(\S+) *", re.ASCII)
 _CONNECTION = re.compile(r"c=IN +IP([46]) +([^\s/]+)(?:/\S*)? *", re.ASCII)
 _MEDIA = re.compile(r"m=(\S+) +(\d{1,5})(?:/(\d{1,5}))? +(\S+)((?: +\S+)+) *", re.ASCII)
-_WORD = r"[^\s\0]++"
-_LINES = r"((?:[a-ln-z]=[^\n\r\0]*+\r?\n)*+)"
-_USUAL = re.compile(  # a single m-line, as nearly all have: read in one step
-    rf"v=0\r?\n(o={_WORD} ++{_WORD} ++\d{{1,20}} ++IN ++IP[46] ++{_WORD} *+)\r?\n{_LINES}"
-    rf"(m=({_WORD}) ++(\d{{1,5}}) ++({_WORD})((?: ++{_WORD})++) *+)\r?\n{_LINES}[\r\n]*+",
-    re.ASCII,
-)
+_LINE = re.compile(r"[a-ln-z]=[^\n\r\0]*+")  # of no m-line
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) +([^\s/]+)/(\d{1,7})(?:/(\d{1,3}))?\s*", re.ASCII)
 _RTCP = re.compile(r"a=rtcp:(\d{1,5})(?: +IN +IP[46] +(\S+))?\s*", re.ASCII)
 
@@ -167,14 +161,57 @@ def parse_sdp(data: bytes) -> Sdp:
     if len(data) > MAX_BYTES:
         raise BadMessage("SDP longer than 65536 bytes", 413)
     text = data.decode("utf-8", "surrogateescape")
-    if len(text) <= MAX_LINE and (found := _USUAL.fullmatch(text)) is not None:
-        origin, above, line, kind, port, protocol, formats, under = found.groups()
-        if (number := int(port)) <= 65535:
-            session, below = _below_in(above), _below_in(under)
-            lines, forms = (line, *below.lines), tuple(formats.split())
-            media = Media(lines, kind, number, 1, protocol, forms, below)
-            return Sdp(("v=0", origin, *session.lines), (media,), session)
+    if len(text) <= MAX_LINE and (usual := _parse_usual(text)) is not None:
+        return usual
     return _parse_any(text)
+
+
+def _parse_usual(text: str) -> Sdp | None:
+    """Read a single m-line, written as nearly all are, without a regular expression.
+
+    None for any other description: the long way reads it, or finds what is wrong.
+    """
+    above, found, under = text.partition("\r\nm=")
+    version, _, above = above.partition("\r\n")
+    origin, _, above = above.partition("\r\n")
+    line, _, under = under.partition("\r\n")
+    kind, _, after = line.partition(" ")
+    port, _, after = after.partition(" ")
+    if version != "v=0" or not found or not _is_usual_origin(origin):
+        return None
+    if not (kind.isalpha() and kind.isascii() and port.isdecimal() and port.isascii()):
+        return None
+    session, below, spoken = _below_in(above), _below_in(under), _spoken_in(after)
+    if session is None or below is None or spoken is None or len(port) > 5 or int(port) > 65535:
+        return None
+    lines = (f"m={line}", *below.lines)
+    media = Media(lines, kind, int(port), 1, spoken.protocol, spoken.formats, below)
+    return Sdp(("v=0", origin, *session.lines), (media,), session)
+
+
+def _is_usual_origin(line: str) -> bool:
+    words = line.split(" ")
+    if len(words) != 6 or "" in words or not line.isprintable():
+        return False
+    name, _, version, net, family, _ = words
+    is_number = version.isdecimal() and version.isascii() and len(version) <= 20
+    is_named = name[:2] == "o=" and len(name) > 2
+    return is_number and is_named and net == "IN" and family in ("IP4", "IP6")
+
+
+class _Spoken(Struct, frozen=True, gc=False):
+    """How an m-line ends: nearly always as in the last call."""
+
+    protocol: str
+    formats: tuple[str, ...]
+
+
+@remembered
+def _spoken_in(text: str) -> _Spoken | None:
+    words = text.split(" ")
+    if len(words) < 2 or "" in words or not text.isprintable():
+        return None
+    return _Spoken(words[0], tuple(words[1:]))
 
 
 def _parse_any(text: str) -> Sdp:
@@ -227,8 +264,10 @@ def below_of(lines: tuple[str, ...]) -> Below:
     return Below(lines, _connection(lines), _direction(lines), codecs, _rtcp(lines), first)
 
 
-def _read_below(text: str) -> Below:
-    return below_of(tuple(text.replace("\r\n", "\n").split("\n")[:-1]))
+def _read_below(text: str) -> Below | None:
+    text = text.rstrip("\r\n")
+    lines = tuple(text.split("\r\n")) if text else ()
+    return below_of(lines) if all(map(_LINE.fullmatch, lines)) else None
 
 
 _below_in = remembered(_read_below, LONGEST_LINES)
