@@ -319,7 +319,7 @@ class Leg:
             return
         if event.dialog is not None:
             self._end_fork(event.dialog, event.response)
-        elif self.dialog is not None and event.request.to.tag:
+        elif self.dialog is not None and event.request.marks.to_tag:
             self.ack(event.response)  # of a re-INVITE that our BYE overtook
 
     def prack(self, dialog: Dialog, response: Response, number: int) -> Transaction:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from sipcore.message.address import parse_address, uri_in
 from sipcore.message.echo import write_rows
 from sipcore.message.flow import Flow
@@ -19,45 +21,37 @@ MOST_REQUESTS = 200  # of a peer within a dialog, in FILLED_S: ten keys a second
 FILLED_S = 10.0
 
 
-class Dialog:
+class Dialog(Struct, eq=False, gc=False):
     """One side's view. Made by a response that has a To tag: early by 1xx, confirmed by 2xx.
 
     `flow` is the path by which the peer was last heard. `local` and `remote` are the From and To
-    of our requests as text, tags included.
+    of our requests as text, tags included. The garbage collector does not look at it: it lets go
+    of its user when it is ended.
     """
 
-    __slots__ = (
-        "ack", "call_id", "filled_at", "flow", "heard_rseq", "is_confirmed", "left", "local",
-        "local_number", "local_tag", "peer_contact", "remote", "remote_number", "remote_tag",
-        "route_set", "user",
-    )  # fmt: skip
-
-    def __init__(
-        self, call_id: str, local: str, remote: str, tags: tuple[str, str], flow: Flow
-    ) -> None:
-        self.call_id = call_id
-        self.local = local
-        self.remote = remote
-        self.local_tag, self.remote_tag = tags
-        self.local_number = 0
-        self.remote_number = -1  # none heard yet; 0 is a number (RFC 3261 12.1.2)
-        self.route_set: Sequence[str] = ()
-        self.peer_contact = ""
-        self.flow = flow
-        self.is_confirmed = False
-        self.ack: tuple[int, bytes, Flow] | None = None  # CSeq number, ACK kept for repeated 2xx
-        self.user: User | None = None
-        self.left = MOST_REQUESTS
-        self.filled_at = 0.0
-        self.heard_rseq: int | None = None  # of the last reliable 18x (RFC 3262 4)
+    call_id: str
+    local: str
+    remote: str
+    local_tag: str
+    remote_tag: str
+    flow: Flow
+    local_number: int = 0
+    remote_number: int = -1  # none heard yet; 0 is a number (RFC 3261 12.1.2)
+    route_set: Sequence[str] = ()
+    peer_contact: str = ""
+    is_confirmed: bool = False
+    ack: tuple[int, bytes, Flow] | None = None  # CSeq number, ACK kept for repeated 2xx
+    user: "User | None" = None
+    left: int = MOST_REQUESTS
+    filled_at: float = 0.0
+    heard_rseq: int | None = None  # of the last reliable 18x (RFC 3262 4)
 
     @classmethod
     def of_server(cls, request: Request, local_tag: str, flow: Flow) -> "Dialog":
         """Begin as the one who was called (12.1.1)."""
         to, marks = request.headers["To"][0], request.marks
         local = f"{to};tag={local_tag}" if marks.to_tag is None else to
-        tags = (local_tag, marks.from_tag)
-        dialog = cls(marks.call_id, local, request.headers["From"][0], tags, flow)
+        dialog = cls(marks.call_id, local, marks.from_, local_tag, marks.from_tag, flow)
         dialog.remote_number = marks.number
         if "Record-Route" in request.headers:
             dialog.route_set = request.values("Record-Route")
@@ -72,9 +66,8 @@ class Dialog:
         if request.marks is UNREAD:  # of another method than INVITE
             request.mark("")
         marks = request.marks
-        tags = (marks.from_tag, response.marks.to_tag or "")
-        local, remote = request.headers["From"][0], response.headers["To"][0]
-        dialog = cls(marks.call_id, local, remote, tags, flow)
+        remote, tag = response.headers["To"][0], response.marks.to_tag or ""
+        dialog = cls(marks.call_id, marks.from_, remote, marks.from_tag, tag, flow)
         dialog.local_number = marks.number
         dialog.learn_route(response)
         dialog.learn_target(response)
@@ -93,7 +86,7 @@ class Dialog:
         """
         call_id, local, remote = ends
         tags = (parse_address(local).tag or "", parse_address(remote).tag or "")
-        dialog = cls(call_id, local, remote, tags, flow)
+        dialog = cls(call_id, local, remote, *tags, flow)
         dialog.local_number = number
         dialog.peer_contact, dialog.route_set = target, list(route)
         dialog.is_confirmed = True

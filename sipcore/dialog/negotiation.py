@@ -5,6 +5,8 @@ What an offer or an answer says is media's; which message carries it, call's.
 
 from typing import Final
 
+from msgspec import Struct
+
 # Offers and answers
 STABLE: Final = "stable"
 OFFERED: Final = "offered"  # our offer waits for the peer's answer
@@ -48,14 +50,11 @@ INVITING: Final = {
 UNIT_S = 0.01
 
 
-class Negotiation:
+class Negotiation(Struct, eq=False, gc=False):
     """Offer/answer state of one leg. A step that has no row does not happen and returns False."""
 
-    __slots__ = ("inviting", "state")
-
-    def __init__(self) -> None:
-        self.state: str = STABLE
-        self.inviting: str = FREE
+    state: str = STABLE
+    inviting: str = FREE
 
     def step(self, what: str) -> bool:
         """Take a step of either table; False where it is out of turn."""

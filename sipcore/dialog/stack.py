@@ -248,7 +248,7 @@ class Stack:
         branch = f"{self._mark}{self._token(16)}"
         request.headers["Via"] = [hop.via(branch)]
         table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
-        transaction = Transaction(table, (branch, request.method), request, hop.flow, "")
+        transaction = Transaction.begun(table, (branch, request.method), request, hop.flow)
         transaction.user = user
         if transaction.is_invite:
             request.mark(branch)
@@ -354,7 +354,7 @@ class Stack:
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
         key = matching.server_key(request)
         reply = matching.reply_flow(request, flow)
-        transaction = self._servers[key] = Transaction(table, key, request, reply, tag)
+        transaction = self._servers[key] = Transaction.begun(table, key, request, reply, tag)
         transaction.echo = echo_of(request, tag)
         if transaction.is_invite:
             self._machine.feed(transaction, S1XX, write_response(transaction.echo, 100), now)
@@ -376,5 +376,5 @@ class Stack:
         invite.cancelling = "sent"
         cancel = matching.cancel_for(invite.request, invite.cancel_reason)
         key = (invite.key[0], "CANCEL")
-        self._open_client(Transaction(NON_INVITE_CLIENT, key, cancel, invite.flow, ""), now)
+        self._open_client(Transaction.begun(NON_INVITE_CLIENT, key, cancel, invite.flow), now)
         self._machine.feed(invite, CANCELLED, None, now)

@@ -45,42 +45,44 @@ class Timing(Struct, frozen=True):
         return 64 * self.t1_s
 
 
-class Transaction:
+class Transaction(Struct, eq=False, gc=False):
     """State of one exchange. `user` is who asked for it, or who was told of it; never called here.
 
     `request` and `echo` are let go with the final response on the server side: what lingers is
-    small.
+    small. The garbage collector does not look at it: `forget` of its owner, which each one comes
+    to, undoes what holds it.
     """
 
-    __slots__ = (
-        "ack_key", "cancel_reason", "cancelling", "deadline", "detour", "dialogs", "echo", "flow",
-        "interval_s", "is_invite", "kept", "key", "merge_key", "method", "request", "retry",
-        "state", "table", "tag", "user",
-    )  # fmt: skip
+    table: Table
+    key: tuple[str, ...]
+    request: Request
+    flow: Flow
+    tag: str  # ours: of To in an answer of ours; empty in a client's
+    method: str
+    is_invite: bool
+    state: str
+    kept: bytes = b""
+    echo: Echo | None = None  # of a request that came: what its answers repeat
+    user: "User | None" = None
+    interval_s: float = 0.0
+    retry: "Timer[Transaction] | None" = None
+    deadline: "Timer[Transaction] | None" = None  # timeout or end of lingering
+    cancelling: str = ""  # "owed" until the first provisional, "sent"; of a server: "sent"
+    cancel_reason: str | None = None
+    merge_key: tuple[str, ...] | None = None
+    ack_key: tuple[str, str, int] | None = None
+    detour: "Detour | None" = None  # over TCP, only because the request is large
+    dialogs: "tuple[Dialog, ...]" = ()  # those that this INVITE began: one a fork
 
-    def __init__(
-        self, table: Table, key: tuple[str, ...], request: Request, flow: Flow, tag: str
-    ) -> None:
-        self.table = table
-        self.key = key
-        self.request = request
-        self.method = request.method
-        self.is_invite = table is INVITE_CLIENT or table is INVITE_SERVER
-        self.flow = flow
-        self.tag = tag  # ours: of From in a request of ours, of To in an answer of ours
-        self.state = FIRST_STATE[id(table)]
-        self.kept = b""
-        self.echo: Echo | None = None  # of a request that came: what its answers repeat
-        self.user: User | None = None
-        self.interval_s = 0.0
-        self.retry: Timer[Transaction] | None = None
-        self.deadline: Timer[Transaction] | None = None  # timeout or end of lingering
-        self.cancelling = ""  # "owed" until the first provisional, "sent"; of a server: "sent"
-        self.cancel_reason: str | None = None
-        self.merge_key: tuple[str, ...] | None = None
-        self.ack_key: tuple[str, str, int] | None = None
-        self.detour: Detour | None = None  # over TCP, only because the request is large
-        self.dialogs: tuple[Dialog, ...] = ()  # those that this INVITE began: one a fork
+    @classmethod
+    def begun(
+        cls, table: Table, key: tuple[str, ...], request: Request, flow: Flow, tag: str = ""
+    ) -> "Transaction":
+        """Begin one in the first state of its table."""
+        is_invite = table is INVITE_CLIENT or table is INVITE_SERVER
+        return cls(
+            table, key, request, flow, tag, request.method, is_invite, FIRST_STATE[id(table)]
+        )
 
     @property
     def is_client(self) -> bool:
@@ -105,10 +107,7 @@ class Transaction:
         """
         if self.is_invite and status < 300:
             self.request.body = self.kept = b""
-            headers = self.request.headers
-            self.request.headers = {
-                name: headers[name] for name in ("From", "To", "Call-ID", "CSeq")
-            }
+            self.request.headers = {}  # its marks are enough
         else:
             self.request, self.user = NO_REQUEST, None
 

@@ -29,6 +29,7 @@ class Marks(Struct, frozen=True, gc=False):
     call_id: str
     branch: str
     sent_by: str
+    from_: str  # as it stands
     from_tag: str
     to_tag: str | None
     number: int  # of CSeq, as the next
@@ -36,7 +37,7 @@ class Marks(Struct, frozen=True, gc=False):
     is_plain: bool  # its topmost Via has a branch and an empty rport, and nothing else
 
 
-UNREAD = Marks("", "", "", "", None, 0, "", False)
+UNREAD = Marks("", "", "", "", "", None, 0, "", False)
 
 
 _NONE: tuple[str, ...] = ()
@@ -105,17 +106,17 @@ class Message:
             branch, sent_by = top.branch, top.sent_by
         from_tag, to_tag, found = tag_of(from_) or "", tag_of(to), parse_cseq(cseq)
         self.marks = marks = Marks(
-            call_id, branch, sent_by, from_tag, to_tag, found.number, found.method, is_plain
+            call_id, branch, sent_by, from_, from_tag, to_tag, found.number, found.method, is_plain
         )
         return marks
 
     def mark(self, branch: str) -> None:
         """Note the marks of a request of ours: its responses are compared with them."""
         have = self.headers
-        from_tag, to_tag = tag_of(have["From"][0]) or "", tag_of(have["To"][0])
-        cseq = parse_cseq(have["CSeq"][0])
+        call_id, from_, cseq = have["Call-ID"][0], have["From"][0], parse_cseq(have["CSeq"][0])
+        from_tag, to_tag = tag_of(from_) or "", tag_of(have["To"][0])
         self.marks = Marks(
-            have["Call-ID"][0], branch, "", from_tag, to_tag, cseq.number, cseq.method, True
+            call_id, branch, "", from_, from_tag, to_tag, cseq.number, cseq.method, True
         )
 
     @property
