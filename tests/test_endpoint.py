@@ -158,6 +158,23 @@ def test_what_turns_out_broken_when_it_is_looked_at_is_answered_400() -> None:
     simulate(main())
 
 
+def test_the_ack_of_what_was_answered_without_state_is_dropped_unread() -> None:
+    async def main() -> None:
+        shell = Shell()
+        shell.endpoint.on_arrival = lambda request, flow: shell.endpoint.reply_statelessly(
+            request, flow, 401
+        )
+        shell.endpoint.receive(heard("INVITE"), UDP)
+        refused = parse(shell.wires[0].sent[0][0])
+        acked = {"direction": "in", "method": "ACK", "class": "request"}
+        for to, strays in ((refused.headers["To"][0], 0), ("<sip:us@x>;tag=other", 1)):
+            shell.endpoint.receive(heard("ACK", f"To: {to}"), UDP)
+            assert shell.stack.absorbed["stray ACK"] == strays
+        assert shell.value("sipcore_messages_total", acked) == 2
+
+    simulate(main())
+
+
 def test_a_bug_of_who_takes_arrivals_is_answered_500_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from msgspec import Struct, structs
 
 from sipcore.errors import BadMessage
-from sipcore.media.control import Description
+from sipcore.media.control import Description, Mode
 from sipcore.message.memory import remembered_lines
 from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Sdp, below_of
 
@@ -137,15 +137,7 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
     codecs = mine.codecs
     if facing is not None and facing.codecs != codecs:
         codecs = codecs | facing.codecs
-    first = next(iter(codecs.values()), _NO_CODEC)
-    clock_rate = first.clock_rate
-    rates = [
-        (payload_type, 0 if codec.name.lower() == "telephone-event" else codec.clock_rate)
-        for payload_type, codec in codecs.items()
-        if codec is not first
-    ]
-    # Only speech waits in the jitter buffer; fax and data (RFC 4040) must not be stretched.
-    is_speech = mine.kind == "audio" and first.name.upper() not in DATA_CODECS
+    clock_rate, rates, mode = _wire(mine.kind, tuple(codecs.items()))
     address, source = mine.address, said.source
     return Description(
         number,
@@ -155,9 +147,28 @@ def describe(number: int, media: int, said: Said, other: Said | None) -> Descrip
         (source,) if address in ("", source) else (address, source),
         facing is not None and is_sound_expected(mine, facing),
         clock_rate,
-        tuple([pair for pair in rates if pair[1] != clock_rate]),
-        "buffer" if is_speech else "pass",
+        rates,
+        mode,
     )
+
+
+@lru_cache(256)
+def _wire(
+    kind: str, codecs: tuple[tuple[int, Codec], ...]
+) -> tuple[int, tuple[tuple[int, int], ...], Mode]:
+    """Return the clock rate of an m-line, the payload types that have another, and what waits.
+
+    Only speech waits in the jitter buffer; fax and data (RFC 4040) must not be stretched.
+    """
+    first = codecs[0][1] if codecs else _NO_CODEC
+    rates = [
+        (payload_type, 0 if codec.name.lower() == "telephone-event" else codec.clock_rate)
+        for payload_type, codec in codecs
+        if codec is not first
+    ]
+    others = tuple([pair for pair in rates if pair[1] != first.clock_rate])
+    is_speech = kind == "audio" and first.name.upper() not in DATA_CODECS
+    return first.clock_rate, others, "buffer" if is_speech else "pass"
 
 
 def facing_direction(theirs: Described, mine: Described) -> Described:
