@@ -14,6 +14,7 @@ from sipcore.dialog.tables import (
     EXPECT,
     FAIL,
     LINGER,
+    LINGERED,
     PROCEEDING,
     REPEAT,
     RESEND,
@@ -88,7 +89,12 @@ class Machine:
     def handle_timeout(self, now: float) -> None:
         """Act on every timer due at `now`."""
         while (transaction := self.timers.pop_due(now)) is not None:
-            self.feed(transaction, transaction.take_due(), None, now)
+            word = transaction.take_due()
+            if word == LINGERED:  # the end in every table, with nothing to do
+                transaction.state, transaction.deadline = TERMINATED, None
+                self._owner.forget(transaction)
+            else:
+                self.feed(transaction, word, None, now)
 
     def repeat(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set retry and timeout; where there is a retry, the first one sets the timeout.

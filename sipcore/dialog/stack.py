@@ -30,6 +30,8 @@ from sipcore.dialog.tables import (
     CALLING,
     CANCELLED,
     ERROR,
+    GIVEN,
+    HEARD,
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
@@ -41,9 +43,8 @@ from sipcore.dialog.tables import (
     S1XX,
     S1XX_RELIABLE,
     S2XX,
-    word_of,
 )
-from sipcore.dialog.transaction import Timing, Transaction
+from sipcore.dialog.transaction import ANSWERED, Timing, Transaction
 from sipcore.message.echo import echo_of, write_answer, write_response, write_rows
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import NO_REQUEST, Headers, Request, Response, response_to
@@ -101,11 +102,11 @@ class Stack:
         marks = response.marks
         transaction = self._clients.get((marks.branch, marks.method))
         vias = response.headers["Via"]
-        is_alone = len(vias) == 1 and ("," not in vias[0] or len(response.values("Via")) == 1)
+        is_alone = len(vias) == 1 and (marks.is_plain or len(response.values("Via")) == 1)
         if transaction is None or not is_alone:  # 8.1.3.3
             self.absorbed["stray response"] += 1
             return
-        self._machine.feed(transaction, word_of(response.status, is_ours=False), response, now)
+        self._machine.feed(transaction, HEARD[response.status // 100], response, now)
         if transaction.cancelling == "owed" and transaction.state == PROCEEDING:
             self._send_cancel(transaction, now)
 
@@ -191,11 +192,11 @@ class Stack:
         `is_reliable`: an 18x that is repeated until `settle` or a final response; Unacked tells
         that its PRACK never came (RFC 3262 3).
         """
-        if transaction.is_answered:
+        if transaction.state in ANSWERED:
             return False
         assert transaction.echo is not None, "a request that came, not answered yet"
         data = write_response(transaction.echo, status, headers, body)
-        word = S1XX_RELIABLE if is_reliable else word_of(status, is_ours=True)
+        word = S1XX_RELIABLE if is_reliable else GIVEN[status // 100]
         if status >= 200:
             self._servers.unmerge(transaction)
             if transaction.retry is not None:

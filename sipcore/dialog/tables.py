@@ -46,11 +46,9 @@ FAIL: Final = "fail"  # tell our user that nothing came
 Table = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
 
 
-def word_of(status: int, *, is_ours: bool) -> str:
-    """Return what happened when a response with this status goes (ours) or comes."""
-    if is_ours:
-        return S1XX if status < 200 else S2XX if status < 300 else S3XX
-    return R1XX if status < 200 else R2XX if status < 300 else R3XX
+# What happens when a response goes (ours) or comes, by the class of its status
+GIVEN: Final = ("", S1XX, S2XX, S3XX, S3XX, S3XX, S3XX)
+HEARD: Final = ("", R1XX, R2XX, R3XX, R3XX, R3XX, R3XX)
 
 
 INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5; ACCEPTED: RFC 6026 7.2

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from sipcore.dialog import tables
-from sipcore.dialog.tables import word_of
 from sipcore.dialog.transaction import Transaction
 from sipcore.message.flow import Flow
 from tests.dialog.lab import TCP, UDP, Lab
@@ -133,8 +132,15 @@ def test_every_state_can_be_reached_and_left(table: tables.Table) -> None:
     assert tables.TERMINATED not in states, "what has ended has no rows"
 
 
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_nothing_is_left_to_do_when_stragglers_have_had_their_time(table: tables.Table) -> None:
+    rows = {row for (_, word), row in table.items() if word == tables.LINGERED}
+    assert rows == {(tables.TERMINATED, ())}
+
+
 def test_a_status_is_a_word() -> None:
     words = [
-        [word_of(status, is_ours=ours) for status in (100, 200, 300, 699)] for ours in (True, False)
+        [of_class[status // 100] for status in (100, 200, 300, 699)]
+        for of_class in (tables.GIVEN, tables.HEARD)
     ]
     assert words == [["s1xx", "s2xx", "s3xx", "s3xx"], ["r1xx", "r2xx", "r3xx", "r3xx"]]
