@@ -97,7 +97,7 @@ def test_a_call_that_a_pbx_sends_back_ends_when_its_channels_are_used(tmp_path: 
             assert len(back) == 2
             assert back[1].ended.is_set(), "both channels are used"
             back[0].hang_up()
-            await here.pass_time(200)
+            await here.pass_time(70.5)
             assert here.leftovers() == {}
 
     simulate(main())
@@ -120,7 +120,7 @@ def test_a_gateway_that_sends_its_calls_back_to_itself_ends_at_its_most_calls(
             talk.hang_up()
             for one in back[:5]:
                 one.hang_up()
-            await here.pass_time(200)
+            await here.pass_time(70.5)
             assert here.leftovers() == {}
 
     simulate(main())
