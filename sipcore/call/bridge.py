@@ -96,7 +96,10 @@ async def _run(call: Call, held: Held) -> Ending:
     call.slots = [slot]
     media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
     call.attach(media)
+    expiry = call.expire_later() if "Expires" in call.a.invite.headers else None
     won = await _reach(call, verdict)
+    if expiry is not None:
+        expiry.cancel()
     if isinstance(won, Ending):
         return won
     if call.pickup not in (None, won.leg):

@@ -3,6 +3,7 @@
 What is done with them, and when, is bridge's and, once it is answered, talk's.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from sipcore.call.callee import CalleeLeg
@@ -26,6 +27,7 @@ from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
 from sipcore.message.notify import DialogState
 from sipcore.message.reason import q850_in
+from sipcore.message.values import parse_number
 from sipcore.policy.attempt import Attempt, Permit, Source
 from sipcore.policy.concurrency import Slot
 
@@ -100,6 +102,17 @@ class Call:
         """Ask the call to end, for the node's own reason."""
         status = 200 if self.is_answered else 503
         self.inbox.feed(Ending("node", status, 41, reason))
+
+    def expire_later(self) -> asyncio.TimerHandle | None:
+        """Let the invitation end when its sender wants it to (RFC 3261 13.3.1), if we ring on."""
+        wait_s = parse_number(self.a.invite.headers["Expires"][0]) or 0
+        if not 0 < wait_s < self.desk.settings.outside_ring_s:
+            return None
+        return self.desk.loop.call_later(wait_s, self._expire)
+
+    def _expire(self) -> None:
+        if self.ringing:
+            self.inbox.feed(failed(487, "the invitation has expired", q850=102))
 
     def ring(self, status: int, sdp: bytes) -> None:
         """Tell the caller that it rings, or let it hear early media."""

@@ -7,6 +7,7 @@ from sipcore.dialog.negotiation import CONCLUDE, OFFERED, OURS, RECEIVE_ANSWER
 from sipcore.dialog.reliable import is_next, number_of
 from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
+from sipcore.message.bodies import unpack
 from sipcore.message.flow import Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
@@ -35,6 +36,8 @@ class CalleeLeg(Leg):
             response = event.response
             if response.status == 100:
                 return
+            if response.body and response.first("Content-Type") != SDP:
+                unpack(response)
             if self.dialog is not None and event.dialog is not self.dialog:
                 self._late_reply(event)
                 return

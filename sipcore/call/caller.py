@@ -89,7 +89,7 @@ class CallerLeg(Leg):
 
         SDP that comes when `is_agreed` must not be given: it would be a second answer.
         """
-        headers = self._about_us(self.transaction.flow)
+        headers = self.about_us(self.transaction.flow)
         if sdp:
             headers["Content-Type"] = [SDP]
         if not self.is_able_to_prack:

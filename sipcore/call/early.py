@@ -19,6 +19,7 @@ from sipcore.log import logger
 from sipcore.media.agreement import other_than
 from sipcore.media.control import Lost, Pressed
 from sipcore.media.placement import Ringback
+from sipcore.message.bodies import unpack
 from sipcore.message.keys import tells_key
 from sipcore.message.reason import q850_in
 from sipcore.policy.attempt import Source
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sipcore.call.call import Call
     from sipcore.call.group import Caller
 
+REQUIRED = frozenset(("100rel", "timer", "precondition", "replaces", "norefersub"))
 RETRY_AFTER_S = "2"
 PAUSE_MS = 500
 
@@ -129,16 +131,31 @@ def within(call: "Caller", leg: Leg, event: Within) -> None:
     method = event.request.method
     if event.transaction.is_answered:  # a PRACK without SDP
         return
+    if "Require" in event.request.headers and refuses_extension(leg, event):
+        return
     if isinstance(leg, CallerLeg) and method == "PRACK":
         _offer_in_prack(call, leg, event)
     elif method == "UPDATE":
         _update(call, leg, event)
+    elif method == "INVITE":  # RFC 3261 14.2: the first one is not answered
+        is_theirs = isinstance(leg, CallerLeg)
+        wait = {"Retry-After": [RETRY_AFTER_S]} if is_theirs else None
+        leg.endpoint.respond(event.transaction, 500 if is_theirs else 491, wait)
     elif method == "INFO" and isinstance(call.a, CallerLeg) and tells_key(event.request):
         if (status := press(call.media, other_than(leg.side), event)) is None:
             call.root.keys().tell_early(other_than(leg.side), event)
         leg.endpoint.respond(event.transaction, 200 if status is None else status)
     else:
         call.respond_early(leg, event)
+
+
+def refuses_extension(leg: Leg, event: Within) -> bool:
+    """Refuse a request that requires what is not understood here (RFC 3261 8.2.2.3)."""
+    wanted = [tag for tag in event.request.tokens("Require") if tag not in REQUIRED]
+    if wanted:
+        unsupported = {"Unsupported": [", ".join(wanted)]}
+        leg.endpoint.respond(event.transaction, 420, unsupported)
+    return bool(wanted)
 
 
 def _offer_in_prack(call: "Caller", a: CallerLeg, event: Within) -> None:
@@ -168,6 +185,9 @@ def _update(call: "Caller", leg: Leg, event: Within) -> None:
     if leg.refuses_timer(event):
         return
     leg.learn(request)
+    if request.body and request.content_type != SDP and not unpack(request):
+        endpoint.respond(event.transaction, 415, {"Accept": [SDP]})
+        return
     if not request.body:
         leg.accept(event.transaction)
         return
@@ -195,9 +215,6 @@ def _update(call: "Caller", leg: Leg, event: Within) -> None:
 def answered_here(call: "Caller", leg: Leg, event: Within) -> bytes | None:
     """Return the answer to an offer that the other side is not asked; None: it was refused."""
     request, respond = event.request, leg.endpoint.respond
-    if request.content_type != SDP:
-        respond(event.transaction, 415, {"Accept": [SDP]})
-        return None
     try:
         fork = event.dialog.remote_tag if isinstance(leg, CalleeLeg) else ""
         return call.media.answer_here(leg.side, request.body, leg.source, fork)

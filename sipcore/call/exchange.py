@@ -21,6 +21,7 @@ from sipcore.dialog.transaction import Transaction
 from sipcore.errors import BadMessage, MediaError
 from sipcore.ids import Ids
 from sipcore.media.session import MediaSession
+from sipcore.message.bodies import unpack
 from sipcore.message.message import Response
 
 OVER = frozenset({408, 481})  # answers that end the dialog they come in (RFC 3261 12.2.1.2)
@@ -61,10 +62,10 @@ class Exchange:
         if asker.refuses_timer(event) or self._refuses(asker, other, event):
             return
         offer = b""
+        if request.body and request.content_type != SDP and not unpack(request):
+            asker.endpoint.respond(transaction, 415, {"Accept": [SDP]})
+            return
         if request.body:
-            if request.content_type != SDP:
-                asker.endpoint.respond(transaction, 415, {"Accept": [SDP]})
-                return
             if self._media.is_same(asker.side, request.body) and self._repeated(asker, event):
                 return
             try:
@@ -137,7 +138,10 @@ class Exchange:
             other.negotiation.step(CONCLUDE)
         if response.status >= 300:
             return self._refused(other, event)
-        other.renewed(response)
+        if is_invite:
+            other.renewed(response)
+        else:
+            other.updated(response)
         try:
             told = await self._take(other, response)
         except (BadMessage, MediaError):
@@ -171,6 +175,8 @@ class Exchange:
         return status not in OVER
 
     async def _take(self, other: Leg, response: Response) -> bytes:
+        if response.content_type != SDP:
+            unpack(response)
         if self._is_delayed:
             return await self._media.offer(other.side, response.body, other.source)
         if not response.body:

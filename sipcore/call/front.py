@@ -15,7 +15,7 @@ from sipcore.call.call import Call
 from sipcore.call.courier import Courier
 from sipcore.call.desk import Desk
 from sipcore.call.identity import asserted, number_in, privacy
-from sipcore.call.leg import ALLOW, ALLOW_CARRIERS, SDP
+from sipcore.call.leg import ALLOW, ALLOW_CARRIERS, SDP, SUPPORTED
 from sipcore.call.reception import Reception
 from sipcore.call.registrar import Registrar
 from sipcore.call.sign_in import SignIn, Unproven
@@ -25,6 +25,7 @@ from sipcore.call.wish import EXTENSIONS
 from sipcore.dialog.refresh import TAG as TIMER
 from sipcore.dialog.refresh import is_too_short
 from sipcore.dialog.reliable import TAG as RELIABLE
+from sipcore.message.bodies import unpack
 from sipcore.message.diversion import MOST_FORWARDS, forwards_of
 from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
@@ -140,6 +141,8 @@ class Front:
         desk = self._desk
         status = 200 if desk.retry_after_s is None else 503
         headers: Headers = {"Allow": [self._allowed(flow)], "Accept": [SDP]}
+        if status == 200:
+            headers["Supported"] = [SUPPORTED]
         desk.endpoint.reply_statelessly(request, flow, status, headers | desk.again(status))
 
     def _allowed(self, flow: Flow) -> str:
@@ -280,7 +283,7 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
     if not request.body:
         return None
     if request.first("Content-Type") != SDP and request.content_type not in ("", SDP):
-        return 415, {"Accept": [SDP]}
+        return None if unpack(request) else (415, {"Accept": [SDP]})
     encoding = request.first("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         return 415, {"Accept-Encoding": ["identity"]}

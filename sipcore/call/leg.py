@@ -23,6 +23,7 @@ from sipcore.dialog.transaction import Transaction
 from sipcore.endpoint import Endpoint
 from sipcore.errors import BadMessage
 from sipcore.media.control import MediaEvent
+from sipcore.message.bodies import SDP as SDP
 from sipcore.message.flow import Flow, Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.signer import CHALLENGED, Signer
@@ -69,7 +70,6 @@ ALLOW = (
 ALLOW_CARRIERS = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, PRACK, UPDATE"
 SUPPORTED = "100rel, timer"
 REPLACES = "replaces"  # understood of phones and PBXs alone (RFC 3891)
-SDP = "application/sdp"
 MADE_ANEW = frozenset(("Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"))
 
 
@@ -228,6 +228,13 @@ class Leg:
         if self.timer is not None or "Session-Expires" in response.headers:
             self.timer = refresh.agreed(response, self.endpoint.now)
 
+    def updated(self, response: Response) -> None:
+        """Take a 2xx to an UPDATE of ours: the peer may have moved, too (RFC 3261 12.2.1.2)."""
+        self.renewed(response)
+        with contextlib.suppress(BadMessage):
+            if self.dialog is not None:
+                self.dialog.learn_target(response)
+
     def _signs_again(self, event: Reply) -> bool:
         """Sign a request within the dialog again that was challenged: its nonce was too old.
 
@@ -260,11 +267,13 @@ class Leg:
 
     def accept(self, transaction: Transaction, body: bytes = b"") -> None:
         """Answer an INVITE or UPDATE with 200; BYE waits from now for an INVITE's ACK (15)."""
-        headers = self._about_us(transaction.flow)
-        headers["Supported"] = [SUPPORTED if self.is_carriers else f"{SUPPORTED}, {REPLACES}"]
+        headers = self.about_us(transaction.flow)
+        headers["Supported"] = [self.supported]
         request = transaction.request
         if "Session-Expires" in request.headers or "Supported" in request.headers:
             headers |= self._timed(request)
+        elif self.timer is not None:
+            self.timer = None  # a 2xx that sets none ends it (RFC 4028 9)
         if body:
             headers["Content-Type"] = [SDP]
         is_invite = transaction.is_invite
@@ -309,7 +318,13 @@ class Leg:
             self.request("BYE", headers)
             self.endpoint.end(self.dialog)
 
-    def _about_us(self, flow: Flow) -> Headers:
+    @property
+    def supported(self) -> str:
+        """What the peer is told in Supported."""
+        return SUPPORTED if self.is_carriers else f"{SUPPORTED}, {REPLACES}"
+
+    def about_us(self, flow: Flow) -> Headers:
+        """Return what responses that begin or renew a dialog say: our Contact, and Allow."""
         contact = self.endpoint.hop_by(flow).contact(self._contact_user, self._scheme)
         return {"Contact": [contact], "Allow": [self.allowed]}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sipcore.call.allowed import CARRIED, carried
 from sipcore.call.digits import press
+from sipcore.call.early import refuses_extension
 from sipcore.call.ending import Ending, hung_up
 from sipcore.call.exchange import OVER, Exchange, passable
 from sipcore.call.keep import has_moved, keep
@@ -182,6 +183,8 @@ class Talk:
                     self._transfer.listen()
                 return None
             return hung_up("caller" if leg.side == "a" else "callee", event.request)
+        if "Require" in event.request.headers and refuses_extension(leg, event):
+            return None
         if method == "REFER":
             self._refer(leg, event)
         elif self._other(leg).is_over and (is_offer or method in CARRIED):
@@ -195,7 +198,8 @@ class Talk:
         elif event.transaction.is_answered:  # a PRACK of what was answered meanwhile
             pass
         elif method == "OPTIONS":
-            endpoint.respond(event.transaction, 200, {"Allow": [leg.allowed], "Accept": [SDP]})
+            told = {"Allow": [leg.allowed], "Accept": [SDP], "Supported": [leg.supported]}
+            endpoint.respond(event.transaction, 200, told)
         elif method in CARRIED:
             if not (method == "INFO" and tells_key(event.request) and self._press(leg, event)):
                 self._carry(leg, event)
@@ -212,6 +216,8 @@ class Talk:
             if status == 202:
                 self._transfer = transfer
         unwanted: Headers = {"Refer-Sub": ["false"]} if wants_no_reports(event.request) else {}
+        if status < 300:  # RFC 3515 2.2
+            unwanted |= leg.about_us(event.transaction.flow)
         self._call.desk.endpoint.respond(event.transaction, status, unwanted)
 
     def _spares(self, leg: Leg) -> bool:

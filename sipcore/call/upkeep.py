@@ -124,7 +124,7 @@ class Upkeep:
         leg = self._refreshing.pop(event.transaction, None)
         if leg is not None:
             if response.status < 300:
-                leg.renewed(response)
+                leg.updated(response)
                 return True
             return self._refused(leg, event, now)
         assert self._offering is not None
@@ -134,9 +134,11 @@ class Upkeep:
         if response.status >= 300:
             leg.negotiation.step(FAIL)
             return self._refused(leg, event, now)
-        leg.renewed(response)
         if event.transaction.is_invite:
+            leg.renewed(response)
             leg.ack(response)
+        else:
+            leg.updated(response)
         try:
             self._media.learn(leg.side, response.body, leg.source)
             leg.negotiation.step(RECEIVE_ANSWER)

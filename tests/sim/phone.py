@@ -266,7 +266,7 @@ class Phone:
         request = self.new_request("INVITE", f"sip:{number}@{self.domain}", headers)
         request.body = sdp(self.place) if body is None else body
         if request.body:
-            request.headers["Content-Type"] = [SDP]
+            request.headers.setdefault("Content-Type", [SDP])
         talk.invite = self.endpoint.request(request, self.hop(), talk)
         return talk
 
