@@ -22,7 +22,7 @@ from sipcore.transport.base import Lost
 from sipcore.transport.networks import source_address
 from sipcore.transport.resolve import Resolver
 from tests.dialog.lab import TCP, UDP, heard
-from tests.message.test_properties import mutants
+from tests.message.mutants import mutants
 from tests.sim.loop import simulate
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.test_interleavings import run
+from tests.sim.interleaving import run
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from msgspec import Struct
 from sipcore.message.flow import Flow
 from sipcore.message.message import Response
 from sipcore.message.parse import parse
+from tests.fuzz.mutants import mutilated, torture
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.world import NODE, PBX, World, world
@@ -174,37 +175,15 @@ def test_the_same_from_a_trunk_that_needs_no_password_ends_too(
     simulate(main())
 
 
-def _mutilated(data: bytes, dice: random.Random) -> bytes:
-    """Let something happen to a message, one to three times."""
-    found = bytearray(data)
-    for _ in range(dice.randint(1, 3)):
-        at = dice.randrange(len(found))
-        to = min(len(found), at + dice.randint(1, 30))
-        match dice.randrange(4):
-            case 0:
-                found[at] ^= 1 << dice.randrange(8)
-            case 1:
-                del found[at:to]
-            case 2:
-                found[at:at] = found[at:to]
-            case 3:
-                found[at:at] = dice.choice(
-                    [b"\r\n", b'"', b"<", b";", b",", b"\0", b"\xff", b"\r\n "]
-                )
-        if not found:
-            return data
-    return bytes(found)
-
-
 @pytest.mark.parametrize("place", [STRANGER, PBX], ids=["stranger", "trunk"])
 def test_mutilated_messages_meet_no_bug_and_leave_nothing(place: Place, tmp_path: Path) -> None:
     async def main() -> None:
         dice = random.Random(4475)
-        files = [path.read_bytes() for path in sorted(FOLDER.rglob("*.dat"))]
+        files = torture()
         async with world(tmp_path) as here:
             Host(here, place)
             for _ in range(600):
-                here.net.send(place, NODE, _mutilated(dice.choice(files), dice))
+                here.net.send(place, NODE, mutilated(dice.choice(files), dice))
                 await here.pass_time(0.01)
             await here.pass_time(401)
             assert here.bugs() == 0

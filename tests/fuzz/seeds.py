@@ -3,7 +3,7 @@
 import re
 
 from tests.fuzz.mutants import torture
-from tests.media.test_offer import PHONE
+from tests.media.samples import PHONE
 
 CREDENTIALS = (
     b'username="8001", realm="acme.example", nonce="NONCE", uri="sip:a@b", response="0123", '

@@ -15,9 +15,9 @@ from tests.interop.doors import Doors
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
 from tests.interop.town import DESK, WORKSHOP
+from tests.sim.browser import BrowserPhone
 from tests.sim.net import Net
 from tests.sim.phone import Phone
-from tests.sim.test_websocket import BrowserPhone
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Whatever is written is read as it was; whatever comes is read or refused, never a surprise."""
 
 import contextlib
-from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,13 +23,10 @@ from sipcore.message.values import (
     split_commas,
 )
 from tests.message import strategies as sip
+from tests.message.mutants import mutants
 
 SOME = settings(deadline=None, max_examples=60, derandomize=True)
 MANY = settings(SOME, max_examples=300)
-
-TORTURE = [
-    path.read_bytes() for path in sorted(Path(__file__).parents[1].glob("data/torture/*/*.dat"))
-]
 
 
 @SOME
@@ -130,29 +126,6 @@ def _read(data: bytes) -> Message | None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     _read(data)
     _read(b"OPTIONS sip:a@b SIP/2.0\r\n" + data + b"\r\n\r\n")
-
-
-@st.composite
-def mutants(draw: st.DrawFn) -> bytes:
-    """Draw a message that something has happened to, a few times."""
-    whole = st.one_of(st.sampled_from(TORTURE), sip.messages.map(lambda one: one.to_bytes()))
-    data = bytearray(draw(whole))
-    for _ in range(draw(st.integers(1, 4))):
-        at, to = sorted(draw(st.tuples(*[st.integers(0, len(data))] * 2)))
-        match draw(st.sampled_from(["flip", "insert", "delete", "splice", "double"])):
-            case "flip" if at < len(data):
-                data[at] ^= 1 << draw(st.integers(0, 7))
-            case "insert":
-                data[at:at] = draw(
-                    st.sampled_from([b"\r\n", b'"', b"<", b";", b",", b"\0", b"\xff"])
-                )
-            case "delete":
-                del data[at : min(to, at + 40)]
-            case "splice":
-                data[at:] = draw(st.sampled_from(TORTURE))[at:]
-            case "double":
-                data[at:at] = data[at : min(to, at + 40)]
-    return bytes(data)
 
 
 @MANY

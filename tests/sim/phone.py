@@ -292,10 +292,11 @@ class Phone:
             headers["Content-Type"] = [SDP]
         self.endpoint.respond(talk.invite, status, headers, body)
 
-    def pick_up(self, talk: Talk) -> None:
+    def pick_up(self, talk: Talk, body: bytes = b"", extra: Headers | None = None) -> None:
+        """Answer, with an SDP and header fields of the test's own if it has any."""
         assert talk.invite is not None
         if not talk.is_over:
-            self.accept(talk.invite)
+            self.accept(talk.invite, body, extra)
             talk.status = 200
             talk.answered.set()
 
@@ -304,12 +305,15 @@ class Phone:
         self.endpoint.respond(talk.invite, status, headers)
         talk._end(status)
 
-    def accept(self, transaction: Transaction) -> None:
+    def accept(
+        self, transaction: Transaction, body: bytes = b"", extra: Headers | None = None
+    ) -> None:
         """Answer an INVITE, the first or a later one; holding is answered by recvonly."""
-        body = transaction.request.body
-        direction = "recvonly" if b"a=sendonly" in body else "sendrecv"
-        headers: Headers = {"Contact": [self.hop().contact(self.user)], "Content-Type": [SDP]}
-        self.endpoint.respond(transaction, 200, headers, sdp(self.place, direction))
+        offer = transaction.request.body
+        direction = "recvonly" if b"a=sendonly" in offer else "sendrecv"
+        contact = [self.hop().contact(self.user)]
+        headers: Headers = {"Contact": contact, "Content-Type": [SDP], **(extra or {})}
+        self.endpoint.respond(transaction, 200, headers, body or sdp(self.place, direction))
 
     def new_talk(self, request: Request) -> Talk:
         """Make what follows a call that comes in."""

@@ -9,15 +9,8 @@ from sipcore.dialog.events import Within
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_transfer import FOUR, refer, reports, third
+from tests.sim.transferring import FOUR, refer, replaces_of, reports, third
 from tests.sim.world import OUTSIDE, World, world
-
-
-def replaces_of(talk: Talk) -> str:
-    """Name a phone's dialog as it does itself: to-tag is ours, from-tag its own."""
-    dialog = talk.dialog
-    assert dialog is not None
-    return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
 
 
 def attend(first: Talk, second: Talk, number: str = "8004") -> None:

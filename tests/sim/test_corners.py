@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.leg import is_behind_nat
-from sipcore.cdr.journal import InlineJournal, JournalError
 from sipcore.config import parse_config
 from sipcore.dialog.events import Within
 from sipcore.message.flow import Flow
 from sipcore.message.uri import Uri
+from tests.sim.disks import RefusingJournal, SlowJournal
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Talk, sdp
@@ -208,13 +208,6 @@ def test_a_contact_that_the_public_network_cannot_reach_is_behind_nat(
     assert is_behind_nat(Uri.parse(f"sip:8001@{contact}"), flow) is expected
 
 
-class SlowJournal(InlineJournal):
-    """A disk that hangs for a second."""
-
-    async def sync(self) -> None:
-        await asyncio.sleep(1)
-
-
 def test_a_caller_who_gives_up_while_the_disk_hangs_is_not_connected(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
@@ -233,13 +226,6 @@ def test_a_caller_who_gives_up_while_the_disk_hangs_is_not_connected(tmp_path: P
             assert here.leftovers() == {}
 
     simulate(main())
-
-
-class RefusingJournal(InlineJournal):
-    """A disk that takes everything but does not say so."""
-
-    async def sync(self) -> None:
-        raise JournalError("no space left on device")
 
 
 def test_an_answer_that_cannot_be_synced_is_no_answer_for_the_caller(tmp_path: Path) -> None:

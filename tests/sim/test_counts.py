@@ -2,20 +2,10 @@
 
 from pathlib import Path
 
-from sipcore.metrics import Family
 from sipcore.views import Views
+from tests.sim.counting import counts
 from tests.sim.loop import simulate
-from tests.sim.world import OUTSIDE, World, world
-
-
-async def counts(here: World) -> dict[str, float]:
-    """Return every sample: {'sipcore_slots{kind=carrier}': 1.0, …}."""
-    families: list[Family] = await Views(here.node, here.store, here.folder, 5.0).metrics("")
-    return {
-        f"{one.name}{{{','.join(f'{k}={v}' for k, v in one.labels.items())}}}": one.value
-        for family in families
-        for one in family.samples
-    }
+from tests.sim.world import OUTSIDE, world
 
 
 def test_a_wrong_password_is_counted_and_a_challenge_is_not(tmp_path: Path) -> None:

@@ -9,38 +9,18 @@ import pytest
 from sipcore.control import ControlFault
 from sipcore.message import digest
 from sipcore.message.digest import ha1
-from sipcore.message.flow import Flow
 from sipcore.transport.guard import MOST_NAMES, MOST_SCANS
 from sipcore.views import Views
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone
-from tests.sim.world import NODE, World, world
+from tests.sim.strangers import ask_raw, raw
+from tests.sim.world import World, world
 from tests.store.files import DEMO, replaced
 
 METHODS = ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER")
 OWN_DIGEST = replaced(
     DEMO, ('password = "workshop-8002"', 'password = "workshop-8002"\n  digest = ["SHA-256"]')
 )
-
-
-def raw(method: str, user: str, more: str = "") -> bytes:
-    me = f"<sip:{user}@acme.example>"
-    to = me if method == "REGISTER" else "<sip:8002@acme.example>"
-    return (
-        f"{method} sip:acme.example SIP/2.0\r\n"
-        f"Via: SIP/2.0/UDP 203.0.113.9:5060;branch=z9hG4bK1;rport\r\n"
-        f"From: {me};tag=1\r\nTo: {to}\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n"
-        f"Contact: <sip:x@203.0.113.9>\r\n{more}Content-Length: 0\r\n\r\n"
-    ).encode()
-
-
-def ask_raw(
-    here: World, data: bytes, address: str = "203.0.113.9", wire: str = "udp"
-) -> list[bytes]:
-    before = len(here.net.sent)
-    here.node.endpoint.receive(data, Flow(wire, *NODE, address, 5060, int(wire != "udp")))
-    here.node.endpoint.flush()
-    return [packet.data for packet in here.net.sent[before:]]
 
 
 def _credentials(user: str, answer: bytes, method: str) -> str:

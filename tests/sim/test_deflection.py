@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.deflect import MOST_ATTEMPTS
+from tests.sim.disks import RefusingJournal
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
-from tests.sim.test_corners import RefusingJournal
-from tests.sim.test_transfer import FOUR, refer, reports, third
+from tests.sim.transferring import FOUR, refer, reports, third
 from tests.sim.world import CARRIER_B, OUTSIDE, World, world
 
 BOTH = FOUR.replace(

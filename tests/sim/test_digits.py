@@ -13,7 +13,7 @@ from tests.media.net import rtp
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import two_desks
-from tests.sim.test_transfer import FOUR, refer, third
+from tests.sim.transferring import FOUR, refer, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
 

@@ -13,7 +13,7 @@ from sipcore.call.admission import Admission
 from sipcore.call.gate import EMERGENCIES_PER_S
 from sipcore.config import parse_config
 from sipcore.message.flow import Flow
-from tests.message.test_glance import INVITE
+from tests.message.samples import INVITE
 from tests.sim.busy import SlowProcessor
 from tests.sim.loop import simulate
 from tests.sim.net import Place

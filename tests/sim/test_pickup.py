@@ -8,8 +8,7 @@ from sipcore.cdr.journal import InlineJournal, JournalError
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over
-from tests.sim.test_attended import replaces_of
-from tests.sim.test_transfer import FOUR, third
+from tests.sim.transferring import FOUR, replaces_of, third
 from tests.sim.watching import INFO, Lamp
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, World, world
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sipcore.config import parse_config
 from tests.sim.loop import simulate
-from tests.sim.test_defence import ask_raw, raw
+from tests.sim.strangers import ask_raw, raw
 from tests.sim.watching import Lamp
 from tests.sim.world import OUTSIDE, world
 from tests.store.files import DEMO, replaced

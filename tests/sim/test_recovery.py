@@ -18,7 +18,7 @@ from tests.sim.loop import simulate
 from tests.sim.net import Packet
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, recorded_cdr, talking
-from tests.sim.test_trunk_profiles import LOGIN, carrier, told
+from tests.sim.trunks import LOGIN, carrier, told
 from tests.sim.world import OUTSIDE, World, world
 
 TWO_WORKERS = parse_config("[media]\nworkers = 2\n")

@@ -6,8 +6,7 @@ import pytest
 
 from tests.sim.loop import simulate
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_attended import replaces_of
-from tests.sim.test_transfer import FOUR, refer, third
+from tests.sim.transferring import FOUR, refer, replaces_of, third
 from tests.sim.world import CARRIER_A, OUTSIDE, world
 
 ME = "<sip:8001@acme.example>"

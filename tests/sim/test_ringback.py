@@ -14,7 +14,7 @@ from tests.sim.parties import habits, party, two_phones
 from tests.sim.party import Party, PartyPhone
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking, two_desks
-from tests.sim.test_transfer import FOUR, third
+from tests.sim.transferring import FOUR, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World
 
 Scene = Callable[[World, Party, Party, PartyPhone], Awaitable[None]]

@@ -10,7 +10,7 @@ from tests.sim.hearing import check_one_piece, check_ringback, listening, tones,
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_transfer import FOUR, answer, refer, reports, third
+from tests.sim.transferring import FOUR, refer, reports, third
 from tests.sim.world import World
 
 
@@ -138,7 +138,7 @@ def test_a_target_that_answers_with_no_usable_sdp_leaves_no_tone_behind(tmp_path
         async with listening(tmp_path, FOUR) as here:
             talk, other, last = await _transferred(here, "")
             assert tones(await here.listen(talk.phone, 1))
-            answer(last.calls[0], sdp(last.place, payload="18"))
+            last.pick_up(last.calls[0], sdp(last.place, payload="18"))
             await here.listen(talk.phone, 1)
             assert reports(other)[-1] == "488 Not Acceptable Here"
             assert not other.is_over

@@ -8,8 +8,7 @@ from sipcore.message.message import Headers
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_attended import replaces_of
-from tests.sim.test_transfer import FOUR, third
+from tests.sim.transferring import FOUR, replaces_of, third
 from tests.sim.world import OUTSIDE, PBX, world
 
 

@@ -4,44 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.leg import SDP
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.world import OUTSIDE, World, world
-from tests.store.files import DEMO
-
-FOUR = DEMO.replace(
-    '[[customer]]\nid = "beta"',
-    '  [[customer.extension]]\n  number = "8004"\n  name = "Store"\n  password = "store-8004"\n'
-    '  account = "acme-1"\n  device = "phone"\n\n[[customer]]\nid = "beta"',
-    1,
-)
-
-
-async def third(here: World) -> Phone:
-    return await here.desk_phone("8004", "store-8004")
-
-
-def reports(talk: Talk) -> list[str]:
-    """Return what the transferor was told, in order."""
-    notes = [one for one in talk.requests if one.method == "NOTIFY"]
-    return [one.body.decode().split(" ", 1)[1].strip() for one in notes]
-
-
-def refer(talk: Talk, number: str, **headers: list[str]) -> None:
-    talk.request("REFER", headers={"Refer-To": [f"<sip:{number}@acme.example>"], **headers})
-
-
-def answer(talk: Talk, body: bytes, extra: Headers | None = None) -> None:
-    """Let a phone answer with an SDP of its own."""
-    assert talk.invite is not None
-    contact = [talk.phone.hop().contact(talk.phone.user)]
-    headers: Headers = {"Contact": contact, "Content-Type": [SDP], **(extra or {})}
-    talk.phone.endpoint.respond(talk.invite, 200, headers, body)
-    talk.status = 200
+from tests.sim.transferring import FOUR, refer, reports, third
+from tests.sim.world import OUTSIDE, world
 
 
 def origin(body: bytes) -> list[bytes]:

@@ -5,11 +5,11 @@ from pathlib import Path
 from sipcore.call.call import Call
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
+from tests.sim.disks import RefusingJournal
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking, two_desks
-from tests.sim.test_corners import RefusingJournal
-from tests.sim.test_transfer import FOUR, answer, refer, reports, third
+from tests.sim.transferring import FOUR, refer, reports, third
 from tests.sim.world import world
 
 
@@ -67,7 +67,7 @@ def test_a_refresh_that_the_transferor_never_answered_holds_no_other_back(tmp_pa
 
             def accept(talk: Talk) -> None:
                 timer: Headers = {"Require": ["timer"], "Session-Expires": ["90;refresher=uac"]}
-                answer(talk, sdp(talk.phone.place), timer)
+                talk.phone.pick_up(talk, sdp(talk.phone.place), timer)
 
             def heed(talk: Talk, event: Within) -> bool:
                 if event.request.method != "INVITE":
@@ -105,7 +105,7 @@ def test_a_target_whose_answer_cannot_be_written_down_takes_nobodys_sound(tmp_pa
         async with world(tmp_path, provisioning=FOUR) as here:
             _, talk, _, other = await talking(here)
             last = await third(here)
-            last.on_invite = lambda new: answer(new, sdp(last.place, "sendonly"))
+            last.on_invite = lambda new: last.pick_up(new, sdp(last.place, "sendonly"))
 
             usual = here.node.desk.journal
             refusing = RefusingJournal(tmp_path / "journal", here.metrics)

@@ -3,48 +3,12 @@
 from pathlib import Path
 
 from sipcore.dialog.events import Within
-from sipcore.message.message import Request
 from sipcore.message.sdp import parse_sdp
-from tests.sim.carrier import REALM, Carrier
+from tests.sim.carrier import REALM
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone, Talk, sdp
-from tests.sim.test_transfer import answer
-from tests.sim.world import CARRIER_A, CARRIER_B, OUTSIDE, World, world
-from tests.store.files import DEMO, replaced
-
-USER, PASSWORD = "trunk-7", "carrier-secret"
-LOGIN = f'login = {{ user = "{USER}", password = "{PASSWORD}" }}\n'
-REGISTER = f'register = {{ user = "{USER}", password = "{PASSWORD}", domain = "ims.example" }}\n'
-
-
-def told(*lines: str) -> str:
-    """Return the demonstration with lines for carrier-a."""
-    return replaced(DEMO, ("priority = 1 ", "".join(lines) + "priority = 1 "))
-
-
-def carrier(here: World, *, asks: bool = False) -> Carrier:
-    made = Carrier(here.net, CARRIER_A, USER, PASSWORD)
-    made.wants_credentials = asks
-    here.phones.append(made)
-    return made
-
-
-async def called(here: World, phone: Phone, number: str = OUTSIDE) -> Talk:
-    """Call, and wait for an answer or a refusal."""
-    talk = phone.call(number)
-    while not (talk.answered.is_set() or talk.ended.is_set()):
-        await here.pass_time(0.1)
-    return talk
-
-
-async def invited(here: World, profile: str, extra: str = "") -> Request:
-    """Make a call through carrier-a with a profile; return the INVITE that it got."""
-    at = carrier(here)
-    await here.pass_time(3)
-    talk = await called(here, await here.desk_phone())
-    assert talk.status == 200
-    talk.hang_up()
-    return at.calls[0].requests[0]
+from tests.sim.phone import Talk, sdp
+from tests.sim.trunks import LOGIN, PASSWORD, REGISTER, USER, called, carrier, invited, told
+from tests.sim.world import CARRIER_A, CARRIER_B, OUTSIDE, world
 
 
 def test_a_carrier_that_asks_for_credentials_gets_them_for_all_of_the_call(tmp_path: Path) -> None:
@@ -114,7 +78,7 @@ def test_an_old_nonce_does_not_spoil_a_transfer(tmp_path: Path) -> None:
             at = carrier(here, asks=True)
             caller = await here.desk_phone()
             last = await here.desk_phone("8002", "workshop-8002")
-            last.on_invite = lambda new: answer(new, sdp(last.place, payload="8"))
+            last.on_invite = lambda new: last.pick_up(new, sdp(last.place, payload="8"))
             talk = await called(here, caller)
             (other,) = at.calls
             stale = at.challenge("Proxy-Authenticate", is_stale=True)

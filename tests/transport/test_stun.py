@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sipcore.transport.stun import COOKIE, answer
 from sipcore.transport.udp import UdpTransport
 from tests.transport.conftest import Run
-from tests.transport.test_udp import bound
+from tests.transport.udp import bound
 
 # RFC 5769 2.2 and 2.3: what a server sees as 192.0.2.1:32853 and 2001:db8:…:9d90:32853.
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")

@@ -1,36 +1,13 @@
 """SIP over UDP on real loopback sockets."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
 
 from sipcore.message.flow import Flow
 from sipcore.transport.udp import DATAGRAM_BYTES, JUDGE_S, MOST_AT_ONCE, UdpTransport
 from tests.transport.conftest import Run
-
-
-def bound(address: str = "127.0.0.1") -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((address, 0))
-    return sock
-
-
-class Peer:
-    """A UdpTransport that keeps what comes."""
-
-    def __init__(self, address: str = "127.0.0.1") -> None:
-        self.heard: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        self.transport = UdpTransport(loop, bound(address), self._hear)
-
-    def _hear(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
-        for one in batch:
-            self.heard.put_nowait(one)
-
-    def to(self, other: "Peer") -> Flow:
-        mine, theirs = self.transport, other.transport
-        return Flow("udp", mine.address, mine.port, theirs.address, theirs.port)
+from tests.transport.udp import Peer, bound
 
 
 def test_a_datagram_comes_with_the_flow_it_came_by(run: Run) -> None:

@@ -1,0 +1,37 @@
+"""What transfers need: a third phone, how one is asked for, and what its transferor is told."""
+
+from tests.sim.phone import Phone, Talk
+from tests.sim.world import World
+from tests.store.files import DEMO, replaced
+
+# A third phone's extension: 8004.
+FOUR = replaced(
+    DEMO,
+    (
+        '[[customer]]\nid = "beta"',
+        '  [[customer.extension]]\n  number = "8004"\n  name = "Store"\n'
+        '  password = "store-8004"\n  account = "acme-1"\n  device = "phone"\n\n'
+        '[[customer]]\nid = "beta"',
+    ),
+)
+
+
+async def third(here: World) -> Phone:
+    return await here.desk_phone("8004", "store-8004")
+
+
+def reports(talk: Talk) -> list[str]:
+    """Return what the transferor was told, in order."""
+    notes = [one for one in talk.requests if one.method == "NOTIFY"]
+    return [one.body.decode().split(" ", 1)[1].strip() for one in notes]
+
+
+def refer(talk: Talk, number: str, **headers: list[str]) -> None:
+    talk.request("REFER", headers={"Refer-To": [f"<sip:{number}@acme.example>"], **headers})
+
+
+def replaces_of(talk: Talk) -> str:
+    """Name a phone's dialog as it does itself: to-tag is ours, from-tag its own."""
+    dialog = talk.dialog
+    assert dialog is not None
+    return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
