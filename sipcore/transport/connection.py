@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from sipcore.transport.stream import StreamTransport
 
 MOST_UNREAD_BYTES = 1 << 20  # a peer that does not read loses its connection, not our memory
-MESSAGE_S = 15.0  # a message that was begun takes no longer
-STRANGER_S = 60.0  # without a whole message, while nobody vouches for it
 MOST_PINGS = 500  # keep-alives between two looks, 5 s: they are answered, unread by the guard
-IDLE_S = 3 * 3600.0  # more than the longest registration
 PROBES = (120, 20, 3)  # seconds of silence, seconds between probes, probes: a dead peer shows
 
 # Why a connection was ended by us, for the metric.
@@ -161,12 +158,12 @@ class Connection(asyncio.Protocol):
         if self.flow is None:
             return  # a handshake has its own time-out
         self._pings = 0
-        since = self._unfinished_since
-        if since is not None and now - since > MESSAGE_S:
+        bounds, since = self.owner.bounds, self._unfinished_since
+        if since is not None and now - since > bounds.message_s:
             self.end(SLOW, "a message begun and not finished")
-        elif not self.is_vouched and now - self._spoke_at > STRANGER_S:
+        elif not self.is_vouched and now - self._spoke_at > bounds.stranger_s:
             self.end(SLOW, "no message of one whom nobody knows")
-        elif now - self.heard_at > IDLE_S:
+        elif now - self.heard_at > bounds.idle_s:
             self.end(IDLE, "silent for hours")
 
     def end(self, reason: str, words: str) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import dns.asyncresolver
 import dns.exception
@@ -24,13 +25,21 @@ from sipcore.log import logger
 from sipcore.transport.names import Answer, Unanswered
 from sipcore.transport.order import Naptr, Question, Srv
 
-TRY_S = 1.0  # then the next server, or the same one again
-LOOKUP_S = 2.5
-LOOK_S = 5.0
 HOSTS_TTL_S = 5.0
 NEGATIVE_TTL_S = 60.0  # without a SOA record to say it (RFC 2308 5)
 
 _log = logger(__name__)
+
+
+class Patience(NamedTuple):
+    """How long a question may take, in seconds, and for how long the files are not looked at."""
+
+    try_s: float = 1.0  # then the next server, or the same one again
+    lookup_s: float = 2.5
+    look_s: float = 5.0
+
+
+USUAL = Patience()
 
 
 class NameServers:
@@ -42,10 +51,12 @@ class NameServers:
         resolv_conf: Path = Path("/etc/resolv.conf"),
         hosts: Path = Path("/etc/hosts"),
         port: int = 53,
+        patience: Patience = USUAL,
     ) -> None:
         self._loop = loop
         self._files = (resolv_conf, hosts)
         self._port = port
+        self._patience = patience
         self._looked_at = float("-inf")
         self._stamps: tuple[object, ...] = ()
         self._resolver = dns.asyncresolver.Resolver(configure=False)
@@ -80,7 +91,7 @@ class NameServers:
     def _look(self) -> None:
         """Read the files again where they have changed: tiny ones, on the machine's own disk."""
         now = self._loop.time()
-        if now < self._looked_at + LOOK_S:
+        if now < self._looked_at + self._patience.look_s:
             return
         self._looked_at = now
         stamps = tuple(map(_stamp, self._files))
@@ -88,10 +99,22 @@ class NameServers:
             return
         is_first, self._stamps = not self._stamps, stamps
         self._hosts = read_hosts(_text_of(self._files[1]))
-        self._resolver = _resolver(_text_of(self._files[0]), self._port)
+        self._resolver = self._made(_text_of(self._files[0]))
         if not is_first:
             _log.info("name servers are now %s", self._resolver.nameservers)
             self.changed()
+
+    def _made(self, resolv_conf: str) -> dns.asyncresolver.Resolver:
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        try:
+            resolver.read_resolv_conf(StringIO(resolv_conf))
+        except (dns.exception.DNSException, ValueError) as fault:
+            _log.warning("resolv.conf is not understood: %s", fault)
+        resolver.port = self._port
+        resolver.timeout = self._patience.try_s
+        resolver.lifetime = self._patience.lookup_s
+        resolver.retry_servfail = False
+        return resolver
 
     @staticmethod
     def _prefer(resolver: dns.asyncresolver.Resolver, answered: str | None) -> None:
@@ -112,19 +135,6 @@ def read_hosts(text: str) -> dict[Question, tuple[str, ...]]:
             found[mine] = (*found.get(mine, ()), address)
             found.setdefault(other, ())
     return found
-
-
-def _resolver(text: str, port: int) -> dns.asyncresolver.Resolver:
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    try:
-        resolver.read_resolv_conf(StringIO(text))
-    except (dns.exception.DNSException, ValueError) as fault:
-        _log.warning("resolv.conf is not understood: %s", fault)
-    resolver.port = port
-    resolver.timeout = TRY_S
-    resolver.lifetime = LOOKUP_S
-    resolver.retry_servfail = False
-    return resolver
 
 
 def _record(data: dns.rdata.Rdata) -> str | Srv | Naptr:

@@ -11,22 +11,17 @@ from typing import Any
 from sipcore.log import logger
 from sipcore.message.flow import Flow
 from sipcore.transport.base import Lost, Receive
+from sipcore.transport.bounds import Bounds
 from sipcore.transport.connection import HANDSHAKE, LIMIT, Connection
 from sipcore.transport.guard import source_of
 from sipcore.transport.tls import Tls
 
-MOST_CONNECTIONS = 20_000
-MOST_STRANGERS = 5_000  # of these, connections that nobody has vouched for yet
-MOST_OF_ONE_SOURCE = 1_000
-MOST_STRANGERS_OF_ONE_SOURCE = 200  # an office whose phones all come at once, and wait for a 401
 HANDSHAKE_COST = 10  # a TLS handshake costs us as much as so many messages
 MOST_WAITING = 1_000  # messages for one connection that is being opened
 MOST_REACHED = 10_000
 MOST_AT_ONCE = 64  # connections accepted in a row
 BACKLOG = 1024
 CONNECT_S = 8.0
-HANDSHAKE_S = 8.0
-LOOK_S = 5.0
 FULL_S = 1.0  # without a free file descriptor
 
 _log = logger(__name__)
@@ -55,6 +50,7 @@ class StreamTransport:
         self.now = loop.time
         self.receive = receive
         self.tls = tls
+        self.bounds = Bounds()
         self.address, self.port = sock.getsockname()[:2]
         self.ended: Counter[str] = Counter()  # by us, by reason
         self.is_banned: Callable[[str], bool] = lambda source: False
@@ -78,7 +74,7 @@ class StreamTransport:
         self._socket.setblocking(False)
         self._socket.listen(BACKLOG)
         self._loop.add_reader(self._socket, self._accept)
-        self._looking = self._loop.call_later(LOOK_S, self._look)
+        self._looking = self._loop.call_later(self.bounds.look_s, self._look)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -174,8 +170,8 @@ class StreamTransport:
     def _admit(self, connection: Connection) -> bool:
         """Take a new connection in, unless there are too many."""
         if (
-            len(self._connections) >= MOST_CONNECTIONS
-            or self._of_source[connection.source] >= MOST_OF_ONE_SOURCE
+            len(self._connections) >= self.bounds.connections
+            or self._of_source[connection.source] >= self.bounds.of_one_source
             or (not connection.is_ours and self._are_strangers_too_many(connection.source))
         ):
             self.count(LIMIT)
@@ -190,8 +186,8 @@ class StreamTransport:
     def _are_strangers_too_many(self, source: str) -> bool:
         """A few sources, or one, must not keep out the phones that are known."""
         if (
-            self._stranger_count < MOST_STRANGERS
-            and self._strangers.get(source, 0) < MOST_STRANGERS_OF_ONE_SOURCE
+            self._stranger_count < self.bounds.strangers
+            and self._strangers.get(source, 0) < self.bounds.strangers_of_one_source
         ):
             return False
         return not self.is_known(source)
@@ -242,7 +238,7 @@ class StreamTransport:
                     lambda: connection,
                     sock,
                     ssl=tls.accepting,
-                    ssl_handshake_timeout=HANDSHAKE_S,
+                    ssl_handshake_timeout=self.bounds.handshake_s,
                 )
             self._know(connection)
         except (OSError, TimeoutError) as fault:
@@ -263,7 +259,7 @@ class StreamTransport:
             self.tls.reload()
         for connection in list(self._connections.values()):
             connection.look(now)
-        self._looking = self._loop.call_later(LOOK_S, self._look)
+        self._looking = self._loop.call_later(self.bounds.look_s, self._look)
 
     # Those whom we call
 

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 MOST_MESSAGE_BYTES = MOST_HEAD_BYTES + MOST_BODY_BYTES
 MOST_HANDSHAKE_BYTES = 16 << 10
-UPGRADE_S = 10.0
-PING_S = 25.0  # of silence; browsers answer by themselves, and proxies keep the way open
 PIECE_BYTES = 4096  # of what came in one piece is cut at once: small frames are dear
-DEAD_S = 80.0  # without an answer to three of them
 
 # RFC 7118 4.1: a client must ask for it.
 SIP: Final = Subprotocol("sip")
@@ -96,13 +93,14 @@ class WebSocket(Connection):
         state, silent_s = self._protocol.state, now - self.heard_at
         if self.flow is None:
             return
-        if state is State.CONNECTING and now - self._opened_at > UPGRADE_S:
+        bounds = self.owner.bounds
+        if state is State.CONNECTING and now - self._opened_at > bounds.upgrade_s:
             self.end(HANDSHAKE, "no WebSocket handshake")
-        elif state is not State.CONNECTING and silent_s > DEAD_S:
+        elif state is not State.CONNECTING and silent_s > bounds.dead_s:
             self.end(IDLE, "no answer to pings")
         else:
             super().look(now)
-        if state is State.OPEN and silent_s > PING_S and now - self._pinged_at > PING_S:
+        if state is State.OPEN and min(silent_s, now - self._pinged_at) > bounds.ping_s:
             self._pinged_at = now
             self._protocol.send_ping(b"")
             self._flush()

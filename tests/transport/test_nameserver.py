@@ -14,9 +14,14 @@ import dns.rrset
 import pytest
 
 from sipcore.message.uri import Uri
-from sipcore.transport import nameserver
 from sipcore.transport.names import Answer, Unanswered
-from sipcore.transport.nameserver import NEGATIVE_TTL_S, NameServers, read_hosts
+from sipcore.transport.nameserver import (
+    NEGATIVE_TTL_S,
+    USUAL,
+    NameServers,
+    Patience,
+    read_hosts,
+)
 from sipcore.transport.order import Naptr, Question, Srv
 from sipcore.transport.resolve import Resolver
 from tests.transport.conftest import Run
@@ -77,13 +82,15 @@ class FakeServer:
 
 @contextmanager
 def _servers(
-    folder: Path, resolv_conf: str = "nameserver 127.0.0.1\n"
+    folder: Path,
+    resolv_conf: str = "nameserver 127.0.0.1\n",
+    patience: Patience = USUAL,
 ) -> Iterator[tuple[FakeServer, NameServers]]:
     server = FakeServer()
     (folder / "resolv.conf").write_text(resolv_conf)
     (folder / "hosts").write_text("127.0.0.9 Gate gate.example # ours\n::9 gate\n")
     loop = asyncio.get_running_loop()
-    asked = NameServers(loop, folder / "resolv.conf", folder / "hosts", server.port)
+    asked = NameServers(loop, folder / "resolv.conf", folder / "hosts", server.port, patience)
     try:
         yield server, asked
     finally:
@@ -145,15 +152,11 @@ def test_a_server_that_fails_has_given_no_answer(run: Run, tmp_path: Path) -> No
     run(main())
 
 
-def test_a_dead_server_is_passed_over_and_asked_last_from_then_on(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nameserver, "TRY_S", 0.05)
-
+def test_a_dead_server_is_passed_over_and_asked_last_from_then_on(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         conf = "nameserver 127.0.0.2\nnameserver 127.0.0.1\n"
         dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with dead, _servers(tmp_path, conf) as (server, ask):
+        with dead, _servers(tmp_path, conf, Patience(try_s=0.05)) as (server, ask):
             dead.bind(("127.0.0.2", server.port))
             dead.setblocking(False)
             assert (await ask(Question("A", "a.example"))).records
@@ -165,13 +168,9 @@ def test_a_dead_server_is_passed_over_and_asked_last_from_then_on(
     run(main())
 
 
-def test_other_name_servers_in_resolv_conf_are_noticed(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nameserver, "LOOK_S", 0.0)
-
+def test_other_name_servers_in_resolv_conf_are_noticed(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        with _servers(tmp_path, "options ndots:2\n") as (_, ask):
+        with _servers(tmp_path, "options ndots:2\n", Patience(look_s=0)) as (_, ask):
             changes: list[int] = []
             ask.changed = lambda: changes.append(1)
             with pytest.raises(Unanswered, match="no name server"):

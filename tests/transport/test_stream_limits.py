@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from sipcore.message.framing import PING, PONG
-from sipcore.transport import connection, stream
+from sipcore.transport import connection
+from sipcore.transport.bounds import Bounds
 from sipcore.transport.connection import MOST_PINGS
 from sipcore.transport.stream import StreamTransport
 from tests.transport.conftest import Run
@@ -24,14 +25,12 @@ class Claimed(socket.socket):
         return sock, (f"2001:db8::{self.count:x}", 5060)
 
 
-def test_all_addresses_of_one_ipv6_network_are_one_source(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_addresses_of_one_ipv6_network_are_one_source(run: Run) -> None:
     async def main() -> None:
-        monkeypatch.setattr(stream, "MOST_OF_ONE_SOURCE", 2)
         sock = Claimed()
         sock.bind(("127.0.0.1", 0))
         transport = StreamTransport(asyncio.get_running_loop(), sock, lambda *what: None)
+        transport.bounds = Bounds(of_one_source=2)
         await transport.start()
         writers = [
             (await asyncio.open_connection("127.0.0.1", transport.port))[1] for _ in range(3)
@@ -64,13 +63,9 @@ def test_a_stranger_who_is_banned_loses_the_connection_it_has(run: Run) -> None:
     run(main())
 
 
-def test_too_many_connections_of_one_source_are_refused(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "MOST_OF_ONE_SOURCE", 2)
-
+def test_too_many_connections_of_one_source_are_refused(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(of_one_source=2)) as (here,):
             first, second = await client(here), await client(here)
             await here.become(2)
             reader, writer = await client(here)
@@ -88,13 +83,9 @@ def test_too_many_connections_of_one_source_are_refused(
     run(main())
 
 
-def test_strangers_of_one_source_have_few_connections_and_known_sources_many(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "MOST_STRANGERS_OF_ONE_SOURCE", 1)
-
+def test_strangers_of_one_source_have_few_connections_and_known_sources_many(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(strangers_of_one_source=1)) as (here,):
             clients = [await client(here), await client(here)]
             await here.reports(connection.LIMIT)
             assert len(here.transport) == 1
@@ -114,11 +105,9 @@ def test_strangers_of_one_source_have_few_connections_and_known_sources_many(
     run(main())
 
 
-def test_strangers_cannot_keep_known_sources_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_STRANGERS", 0)
-
+def test_strangers_cannot_keep_known_sources_out(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(strangers=0)) as (here,):
             _, refused = await client(here)
             await here.reports(connection.LIMIT)
             here.transport.is_known = lambda source: True
@@ -151,13 +140,9 @@ def test_a_connection_costs_its_source_something(run: Run) -> None:
     run(main())
 
 
-def test_a_connection_of_ours_above_the_limit_is_told_lost(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "MOST_CONNECTIONS", 0)
-
+def test_a_connection_of_ours_above_the_limit_is_told_lost(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(connections=0)) as (here,):
             listener = socket.create_server(("127.0.0.1", 0))
             told = asyncio.Event()
             here.transport.send(ONE, here.to(listener.getsockname()[1]), told.set)
@@ -181,14 +166,9 @@ def test_who_sends_keep_alives_without_end_loses_the_connection(run: Run) -> Non
     run(main())
 
 
-def test_a_message_that_is_not_finished_ends_its_connection(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(connection, "MESSAGE_S", 0.0)
-
+def test_a_message_that_is_not_finished_ends_its_connection(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(look_s=0.01, message_s=0.0)) as (here,):
             _, writer = await client(here)
             writer.write(ONE[:-1])
             await here.reports(connection.SLOW)
@@ -199,14 +179,9 @@ def test_a_message_that_is_not_finished_ends_its_connection(
     run(main())
 
 
-def test_a_stranger_must_speak_and_one_who_is_vouched_for_may_be_silent(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(connection, "STRANGER_S", 0.05)
-
+def test_a_stranger_must_speak_and_one_who_is_vouched_for_may_be_silent(run: Run) -> None:
     async def main() -> None:
-        async with peers(1) as (here,):
+        async with peers(1, Bounds(look_s=0.01, stranger_s=0.05)) as (here,):
             first, second = await client(here), await client(here)
             second[1].write(ONE)
             _, flow = await here.heard.get()
@@ -224,12 +199,9 @@ def test_a_stranger_must_speak_and_one_who_is_vouched_for_may_be_silent(
     run(main())
 
 
-def test_one_who_is_silent_for_hours_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(connection, "IDLE_S", 0.0)
-
+def test_one_who_is_silent_for_hours_is_ended(run: Run) -> None:
     async def main() -> None:
-        async with peers(2) as (here, there):
+        async with peers(2, Bounds(look_s=0.01, idle_s=0.0)) as (here, there):
             here.transport.send(ONE, here.to(there.transport.port))
             assert (await there.heard.get())[0] == ONE
             await here.reports(connection.IDLE)

@@ -13,42 +13,31 @@ import pytest
 
 from sipcore.errors import CannotStart
 from sipcore.message.flow import Flow
-from sipcore.transport import connection, stream
+from sipcore.transport import connection
+from sipcore.transport.bounds import Bounds
 from sipcore.transport.stream import StreamTransport
 from sipcore.transport.tls import Tls, proven_names
 from tests.transport.certificates import Authority, Pair
 from tests.transport.conftest import Run
-from tests.transport.tcp import ONE, TWO
+from tests.transport.tcp import ONE, TWO, Listener
 
 
-class Peer:
-    """A StreamTransport over TLS that keeps what comes."""
+class Peer(Listener):
+    """At a TLS address."""
 
     def __init__(
         self, authority: Authority, pairs: Sequence[Pair], address: str, *, asks: bool = False
     ) -> None:
-        self.heard: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
+        super().__init__()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = socket.socket(family)
         sock.bind((address, 0))
         self.tls = Tls(pairs, authority.file if asks else "", authority.file)
-        self.transport = StreamTransport(
-            asyncio.get_running_loop(), sock, lambda *what: self.heard.put_nowait(what), self.tls
-        )
+        self.transport = StreamTransport(asyncio.get_running_loop(), sock, self.hear, self.tls)
 
     def to(self, other: "Peer", domain: str) -> Flow:
         mine, theirs = self.transport, other.transport
         return Flow("tls", mine.address, mine.port, theirs.address, theirs.port, domain=domain)
-
-    async def become(self, connections: int) -> None:
-        """Wait until so many connections are there; the test's time limit ends it."""
-        while len(self.transport) != connections:  # noqa: ASYNC110 - the kernel has no event
-            await asyncio.sleep(0)
-
-    async def reports(self, reason: str) -> None:
-        """Wait until a connection was ended for this reason."""
-        while not self.transport.ended[reason]:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -298,13 +287,11 @@ def test_an_old_protocol_and_plain_text_are_refused(run: Run, authority: Authori
 
 
 def test_a_handshake_that_does_not_end_is_ended_and_counts_meanwhile(
-    run: Run, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    run: Run, authority: Authority
 ) -> None:
-    monkeypatch.setattr(stream, "HANDSHAKE_S", 0.05)
-    monkeypatch.setattr(stream, "MOST_STRANGERS", 1)
-
     async def main() -> None:
         here = Peer(authority, [authority.issue("here.example")], "127.0.0.1")
+        here.transport.bounds = Bounds(handshake_s=0.05, strangers=1)
         async with opened(here):
             _, mute = await asyncio.open_connection("127.0.0.1", here.transport.port)
             await here.become(1)

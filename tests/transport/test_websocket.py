@@ -13,41 +13,30 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from sipcore.message.flow import Flow
-from sipcore.transport import connection, stream, websocket
+from sipcore.transport import connection
+from sipcore.transport.bounds import Bounds
 from sipcore.transport.tls import Tls
 from sipcore.transport.websocket import MOST_MESSAGE_BYTES, WebSocketTransport
 from tests.transport.certificates import Authority
 from tests.transport.conftest import Run
-from tests.transport.tcp import ONE
+from tests.transport.tcp import ONE, Listener
 
 SIP = Subprotocol("sip")
 
 
-class Server:
-    """A WebSocketTransport that keeps what comes."""
+class Server(Listener):
+    """At an address for WebSockets."""
 
     def __init__(self, tls: Tls | None = None, origins: Sequence[str] = ()) -> None:
-        self.heard: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
+        super().__init__()
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
-        self.transport = WebSocketTransport(
-            loop, sock, lambda *what: self.heard.put_nowait(what), tls, origins
-        )
+        self.transport = WebSocketTransport(loop, sock, self.hear, tls, origins)
 
     @property
     def uri(self) -> str:
         return f"{self.transport.name}://127.0.0.1:{self.transport.port}/"
-
-    async def become(self, connections: int) -> None:
-        """Wait until so many connections are there; the test's time limit ends it."""
-        while len(self.transport) != connections:  # noqa: ASYNC110 - the kernel has no event
-            await asyncio.sleep(0)
-
-    async def reports(self, reason: str) -> None:
-        """Wait until a connection was ended for this reason."""
-        while not self.transport.ended[reason]:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -143,12 +132,10 @@ async def raw_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.Stre
     return reader, writer
 
 
-def test_a_silent_client_is_pinged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(websocket, "PING_S", 0.01)
-
+def test_a_silent_client_is_pinged(run: Run) -> None:
     async def main() -> None:
         server = Server()
+        server.transport.bounds = Bounds(look_s=0.01, ping_s=0.01)
         async with serving(server):
             reader, writer = await raw_client(server)
             assert await reader.readexactly(4) == b"\x89\x00\x89\x00", "two pings"
@@ -157,12 +144,10 @@ def test_a_silent_client_is_pinged(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     run(main())
 
 
-def test_a_client_that_answers_no_ping_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(websocket, "DEAD_S", 0.03)
-
+def test_a_client_that_answers_no_ping_is_ended(run: Run) -> None:
     async def main() -> None:
         server = Server()
+        server.transport.bounds = Bounds(look_s=0.01, dead_s=0.03)
         async with serving(server), client(server) as browser:
             await ask(server, browser, ONE)
             await server.reports(connection.IDLE)
@@ -232,12 +217,10 @@ def test_what_is_no_handshake_is_hung_up_on(run: Run, data: bytes) -> None:
     run(main())
 
 
-def test_a_handshake_that_does_not_end_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LOOK_S", 0.01)
-    monkeypatch.setattr(websocket, "UPGRADE_S", 0.02)
-
+def test_a_handshake_that_does_not_end_is_ended(run: Run) -> None:
     async def main() -> None:
         server = Server()
+        server.transport.bounds = Bounds(look_s=0.01, upgrade_s=0.02)
         async with serving(server):
             _, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
             writer.write(b"GET / HTTP/1.1\r\n")
