@@ -21,7 +21,7 @@ from sipcore.call.gate import Gate
 from sipcore.call.leg import REPLACES
 from sipcore.call.mailboxes import Mailboxes
 from sipcore.call.packages import CONTACTS, MAILBOX, DialogInfo, MessageSummary, Presence, Reg
-from sipcore.call.recover import close_left_behind
+from sipcore.call.recover import CALLS_PER_S, close_left_behind
 from sipcore.call.registrar import Registrar
 from sipcore.call.registrations import Needs, SecretOf
 from sipcore.call.sign_in import SignIn
@@ -250,9 +250,9 @@ class Node:
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
         self._periods.every(STEP_S, lambda: None, self._judge_lag)
 
-    def recover(self, left: Recovery) -> None:
+    def recover(self, left: Recovery, calls_per_s: float = CALLS_PER_S) -> None:
         """End the calls that a dead process left, beside those that come."""
-        self._start(close_left_behind(left, self.desk))
+        self._start(close_left_behind(left, self.desk, calls_per_s))
 
     async def prove(self) -> None:
         """Write down which answered calls showed life, and when (service.md section 7)."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,7 +14,6 @@ from sipcore import cli, table
 from sipcore.cdr.entry import Ended, to_line
 from sipcore.control import ControlServer, Table
 from sipcore.errors import BadConfig
-from sipcore.serve import take_lock
 from sipcore.store.importer import Counts, Report
 from sipcore.verbs import parse_since
 from tests.cdr.samples import NOON, answered_call
@@ -299,18 +297,6 @@ def test_a_wrong_time_is_misuse(since: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_date_begins_at_midnight_in_shanghai() -> None:
     assert parse_since("2026-11-22") == parse_since("2026-11-21T16:00:00Z")
-
-
-def test_a_second_node_on_the_folder_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sipcore.serve.LOCK_WAIT_S", 0)
-    monkeypatch.setattr("sipcore.log.start", lambda: None)
-    lock_fd = take_lock(tmp_path)
-    assert cli.main(["serve", "--data", str(tmp_path)]) == 2
-    os.close(lock_fd)
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("sipcore: another node (pid ")
 
 
 def test_a_node_with_a_wrong_configuration_does_not_start(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore import control
-from sipcore.control import ControlFault, ControlServer, Table, ask, ask_async
+from sipcore.control import CONNECTIONS, ControlFault, ControlServer, Table, ask, ask_async
 from sipcore.errors import BadConfig, NoNode, SipcoreError
 
 TABLE = Table(["call", "state"], [["1", "answered"], ["2", None]])
@@ -95,18 +94,14 @@ async def test_a_client_that_talks_nonsense_harms_nobody(tmp_path: Path, nonsens
 
 
 @pytest.mark.usefixtures("server")
-async def test_too_many_clients_are_hung_up_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "CONNECTIONS", 1)
+async def test_too_many_clients_are_hung_up_on(tmp_path: Path) -> None:
     path = str(tmp_path / "control.sock")
-    _, first = await asyncio.open_unix_connection(path)
-    await asyncio.sleep(0)
-    reader, second = await asyncio.open_unix_connection(path)
+    clients = [await asyncio.open_unix_connection(path) for _ in range(CONNECTIONS)]
+    clients.append(await asyncio.open_unix_connection(path))
     async with asyncio.timeout(5):
-        assert await reader.read() == b""
-    first.close()
-    second.close()
+        assert await clients[-1][0].read() == b""
+    for _, writer in clients:
+        writer.close()
 
 
 def test_no_socket_and_a_dead_socket_mean_no_node(tmp_path: Path) -> None:

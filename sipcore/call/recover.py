@@ -29,7 +29,7 @@ TOLD = Ending("node", 200, 41, "node restarted")  # what the peers hear of it
 _log = logger(__name__)
 
 
-async def close_left_behind(left: Recovery, desk: Desk) -> None:
+async def close_left_behind(left: Recovery, desk: Desk, calls_per_s: float = CALLS_PER_S) -> None:
     """End what a dead process left; a worker that still hears a call proves its life till now.
 
     Each call's record is written after its BYEs, so that a second crash on the way does not leave
@@ -49,7 +49,7 @@ async def close_left_behind(left: Recovery, desk: Desk) -> None:
         for call in calls:
             call.follow(group, heard_at.get(call.media_id, 0.0))
         for number, call in enumerate(calls):
-            await asyncio.sleep(began + number / CALLS_PER_S - desk.loop.time())
+            await asyncio.sleep(began + number / calls_per_s - desk.loop.time())
             call.end_soon()
     ours = {one.answered.media_id for one in left.open}
     for call_id in (

@@ -23,6 +23,7 @@ from sipcore.metrics import Metrics
 __all__ = [
     "Alive",
     "Answered",
+    "Bounds",
     "Ended",
     "InlineJournal",
     "Interrupted",
@@ -33,14 +34,22 @@ __all__ = [
     "recover",
 ]
 
-SEGMENT_BYTES = 64 << 20
-KEEP_BYTES = 256 << 20  # lines kept while the disk takes none; above it, see _is_precious
 LINGER_S = 0.02  # a line that nobody waits for is handed over this late at most
 GAP_S = 0.02  # between groups under load, as the SIP socket is polled: a group costs 150 us of CPU
-RETRY_S = 0.5
-PATIENCE_S = 2.0
 
 _log = logger(__name__)
+
+
+class Bounds(NamedTuple):
+    """How much a journal keeps, and how long it waits for its disk."""
+
+    segment_bytes: int = 64 << 20
+    keep_bytes: int = 256 << 20  # lines kept while the disk takes none; above it: _is_precious
+    retry_s: float = 0.5
+    patience_s: float = 2.0
+
+
+USUAL = Bounds()
 
 
 class JournalError(SipcoreError):
@@ -65,13 +74,12 @@ class Journal:
         folder: Path,
         metrics: Metrics,
         left: Recovery = NOTHING_LEFT,
-        segment_bytes: int = SEGMENT_BYTES,
-        patience_s: float = PATIENCE_S,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._folder = folder
         self._metrics = metrics
-        self._segment_bytes = self._limit = segment_bytes
-        self._patience_s = patience_s
+        self._bounds = bounds
+        self._limit = bounds.segment_bytes
         self._open = {one.answered.cdr.id: to_line(one.answered) for one in left.open}
         self._proofs = {one.answered.cdr.id: one.proof_at for one in left.open}
         self._moves: dict[str, dict[str, bytes]] = {}  # call: its legs' latest lines
@@ -124,7 +132,7 @@ class Journal:
     async def sync(self) -> None:
         """Return when everything appended before this call is on disk.
 
-        Raises JournalError when the disk refuses it or takes longer than about twice `patience_s`.
+        Raises JournalError when the disk refuses it or takes longer than about twice its patience.
         """
         if self._fault is not None:
             raise JournalError(self._fault)
@@ -138,7 +146,7 @@ class Journal:
         waiters.append(waiter := self._loop.create_future())
         if not self._is_watching:
             self._is_watching = True
-            self._loop.call_later(self._patience_s, self._watch)
+            self._loop.call_later(self._bounds.patience_s, self._watch)
         await waiter
 
     async def close(self) -> None:
@@ -151,7 +159,7 @@ class Journal:
         finally:
             self._is_closed = True
             self._jobs.put(None)
-            self._thread.join(timeout=self._patience_s)
+            self._thread.join(timeout=self._bounds.patience_s)
 
     def _note(self, entry: Entry) -> bytes | None:
         """Keep what is open, for the next segment's beginning; return the line to write."""
@@ -169,7 +177,7 @@ class Journal:
                 self._cdrs += 1
             case Alive(_, proofs):
                 self._proofs.update((i, at) for i, at in proofs.items() if i in self._open)
-        if self._kept_bytes > KEEP_BYTES and not _is_precious(entry):
+        if self._kept_bytes > self._bounds.keep_bytes and not _is_precious(entry):
             self._metrics.journal_dropped.inc()
             return None
         self._kept_bytes += len(line)
@@ -192,7 +200,7 @@ class Journal:
             return _Job(lines, None)
         carry = self._carry()
         self._size = len(carry) + len(lines)
-        self._limit = max(self._segment_bytes, 2 * self._size)
+        self._limit = max(self._bounds.segment_bytes, 2 * self._size)
         return _Job(lines, carry)
 
     def _schedule(self) -> None:
@@ -229,7 +237,7 @@ class Journal:
         if fault is not None:
             self._fail(f"the disk does not take the journal: {fault}")
             if not self._is_closed:
-                self._loop.call_later(RETRY_S, self._retry)
+                self._loop.call_later(self._bounds.retry_s, self._retry)
             return
         if self._fault is not None:
             _log.warning("journal written again, nothing was lost")
@@ -269,11 +277,11 @@ class Journal:
         if not self._job_waiters and not self._waiters:
             return
         waited_s = self._loop.time() - self._handed_at
-        if self._job is not None and waited_s >= self._patience_s:
+        if self._job is not None and waited_s >= self._bounds.patience_s:
             self._fail(f"the disk has not answered for {waited_s:.1f} s")
             return
         self._is_watching = True
-        self._loop.call_later(max(0.01, self._patience_s - waited_s), self._watch)
+        self._loop.call_later(max(0.01, self._bounds.patience_s - waited_s), self._watch)
 
     def _write(self) -> None:
         """The writer thread: job after job until None."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sipcore.cdr.entry import Answered, Entry, LegLine, Moved, Side, parse_line, segments, to_line
-from sipcore.cdr.journal import Alive, Ended, InlineJournal, recover
+from sipcore.cdr.journal import Alive, Bounds, Ended, InlineJournal, recover
 from sipcore.metrics import Metrics
 from tests.cdr.samples import answered_call
 
@@ -27,7 +27,7 @@ lines = st.builds(
 
 
 def written(folder: Path, *entries: Entry, segment_bytes: int = 1 << 20) -> InlineJournal:
-    journal = InlineJournal(folder, Metrics(), recover(folder), segment_bytes)
+    journal = InlineJournal(folder, Metrics(), recover(folder), Bounds(segment_bytes))
     journal.start()
     for entry in entries:
         journal.append(entry)

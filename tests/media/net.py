@@ -47,8 +47,6 @@ def seeded(seed: int = 1) -> Ids:
 class MemoryWire:
     """Doors as queues. A latched door hears only its remote, as a connected socket does."""
 
-    is_dual = False
-
     def __init__(self, rows: int = 64, *, names_all: bool = False, cells: int = CELLS) -> None:
         self.addresses = Addresses()
         self.batch = Batch(rows, cells)
@@ -57,6 +55,7 @@ class MemoryWire:
         self.log: list[tuple[float, int, bytes]] = []  # when, local port, packet: all there was
         self.busy: set[int] = set()  # ports that another program holds
         self.others: list[MemoryWire] = []  # of the same machine
+        self.is_dual = False  # it has sockets of IPv6, too
         self.refused = 0
         self.fault = 0  # an errno that every open fails with
         self.most = rows  # packets that one look finds, as the looks at a socket are limited

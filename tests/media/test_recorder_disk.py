@@ -5,9 +5,6 @@ import fcntl
 import hashlib
 import logging
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from sipcore.media.control import Record
 from sipcore.media.recorder import InlineRecorder, Recorder
 from sipcore.media.salvaging import Salvaging
 from sipcore.media.staging import salvage, staged_names
+from tests.disk import disk_of
 from tests.media.net import FakeClock
 from tests.media.tape import CODECS, NAME, SIZE, Packet, Tape, read, stream
 
@@ -55,17 +53,6 @@ def loud(file: Path, channel: int = 0) -> list[tuple[int, int]]:
 
 def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-@contextmanager
-def disk_of(octets: int) -> Iterator[None]:
-    """Let no file grow beyond so many octets, as a disk does that is full (EFBIG for ENOSPC)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_digest_is_that_of_the_file(tape: Tape) -> None:

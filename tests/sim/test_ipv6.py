@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from sipcore.config import Config, Media
 from sipcore.message.sdp import parse_sdp
-from tests.media.net import MemoryWire
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, sdp
 from tests.sim.talking import check_all_is_over
@@ -15,11 +12,6 @@ from tests.sim.world import World, world
 NODE6 = ("2001:db8::1", 5060)
 FOUR, SIX = "127.0.0.1", "2001:db8::7"  # of the node's media
 DUAL = Config(media=Media(address=FOUR, address6=SIX))
-
-
-@pytest.fixture(autouse=True)
-def _wires_of_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MemoryWire, "is_dual", True)
 
 
 async def phone6(here: World, user: str, password: str, number: int = 1) -> Phone:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from sipcore.call import recover as recovering
 from sipcore.call.keep import NUMBER_STEP
+from sipcore.call.recover import BYE_WITHIN_S, CALLS_PER_S, close_left_behind
 from sipcore.cdr.entry import Answered
 from sipcore.cdr.recovery import Interrupted, Recovery, recover
 from sipcore.config import parse_config
@@ -191,7 +191,7 @@ def test_a_second_crash_on_the_way_ends_each_call_once(tmp_path: Path) -> None:
             here.crash()
             await here.pass_time(1)
             await here.restart()
-            await here.pass_time(0.5 / recovering.CALLS_PER_S)
+            await here.pass_time(0.5 / CALLS_PER_S)
             assert len(here.cdrs()) == 1, "the first of them"
             await crash_and_restart(here)
             cdrs = here.cdrs()
@@ -227,7 +227,7 @@ def test_peers_of_a_call_long_gone_are_told_nothing(tmp_path: Path) -> None:
             await talking(here)
             here.workers.kill()
             here.crash()
-            await here.pass_time(2 * recovering.BYE_WITHIN_S)
+            await here.pass_time(2 * BYE_WITHIN_S)
             here.workers.revive()
             here.net.sent.clear()
             await here.restart()
@@ -272,7 +272,7 @@ def test_a_connection_that_died_with_signalling_is_opened_to_the_contact(
             answered = Answered(call.answered.cdr, legs)
             await here.restart()
             here.node.listen(no_way := _NoWay())
-            await recovering.close_left_behind(
+            await close_left_behind(
                 Recovery((Interrupted(answered, call.proof_at),)), here.node.desk
             )
             assert no_way.tried == [("10.0.1.1", 5060), ("10.0.1.2", 5060)]
@@ -314,16 +314,15 @@ def test_what_asks_within_a_call_that_is_gone_is_told_so(tmp_path: Path) -> None
     simulate(main())
 
 
-async def _two_left(here: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Talk, Talk, Talk]:
+async def _two_left(here: World) -> tuple[Talk, Talk, Talk]:
     """Leave two calls behind, the second of which must wait for 10 s; return its two sides."""
-    monkeypatch.setattr(recovering, "CALLS_PER_S", 0.1)
     caller, first, callee, _ = await talking(here)
     second = caller.call("8002")
     await second.answered.wait()
     await here.pass_time(5)
     here.crash()
     await here.pass_time(1)
-    await here.restart()
+    await here.restart(calls_per_s=0.1)
     await here.pass_time(1)
     assert first.is_over
     return first, second, callee.calls[1]
@@ -331,11 +330,11 @@ async def _two_left(here: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Talk,
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_who_hangs_up_a_call_that_was_left_is_answered_and_ends_it_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+    tmp_path: Path, side: int
 ) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            _, *both = await _two_left(here, monkeypatch)
+            _, *both = await _two_left(here)
             both[side].hang_up()
             await here.pass_time(1)
             assert both[side].replies[-1] == ("BYE", 200)
@@ -351,12 +350,10 @@ def test_who_hangs_up_a_call_that_was_left_is_answered_and_ends_it_at_once(
     simulate(main())
 
 
-def test_what_else_is_asked_in_a_call_that_was_left_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_else_is_asked_in_a_call_that_was_left_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            _, second, _ = await _two_left(here, monkeypatch)
+            _, second, _ = await _two_left(here)
             second.request("UPDATE")
             await here.pass_time(1)
             assert second.replies[-1] == ("UPDATE", 481)

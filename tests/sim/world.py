@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sipcore.call.recover import CALLS_PER_S
 from sipcore.cdr.entry import Entry
 from sipcore.cdr.export import read_cdrs
 from sipcore.cdr.journal import InlineJournal, recover
@@ -59,6 +60,8 @@ class World:
         self.workers = LocalWorkers(
             self.clock, config.media.workers, config.media.silence_s, self.recordings
         )
+        for wire in self.workers.wires:
+            wire.is_dual = config.media.address6 is not None
         self.store = Store.open(folder)
         self.store.import_provisioning(provisioning)
         self.journal = InlineJournal(folder / "journal", self.metrics)
@@ -122,8 +125,8 @@ class World:
         self.node.desk.journal = _NoJournal()
         self.node.close()
 
-    async def restart(self) -> None:
-        """Let the next signalling process start on what the dead one left."""
+    async def restart(self, calls_per_s: float = CALLS_PER_S) -> None:
+        """Let the next signalling process start on what the dead one left, and end it."""
         await self.journal.close()
         left = recover(self.folder / "journal")
         self.journal = InlineJournal(self.folder / "journal", self.metrics, left)
@@ -132,7 +135,7 @@ class World:
         await self.media.start()
         self.make_node()
         self.open_node()
-        self.node.recover(left)
+        self.node.recover(left, calls_per_s)
 
     async def start(self) -> None:
         self.journal.start()

@@ -1,6 +1,8 @@
 """Secrets at rest: the key file, sealed texts, hashed PINs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -47,12 +49,16 @@ def test_a_key_that_cannot_be_made_is_refused_with_one_line(tmp_path: Path) -> N
         Secrets.open(tmp_path / "nowhere")
 
 
-def test_where_another_process_was_first_its_key_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = Secrets.open(tmp_path).pin("a", "1")
-    monkeypatch.setattr(Path, "exists", lambda _path: False)  # looked before the other made it
-    assert Secrets.open(tmp_path).pin("a", "1") == first
+def test_of_all_who_make_a_key_at_once_the_first_ones_stands(tmp_path: Path) -> None:
+    together = Barrier(8)
+
+    def pin(_: int) -> str:
+        together.wait()
+        return Secrets.open(tmp_path).pin("a", "1")
+
+    with ThreadPoolExecutor(8) as all_of_them:
+        assert len(set(all_of_them.map(pin, range(8)))) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["secret.key"]
 
 
 def test_hashes_are_those_of_rfc_7616() -> None:

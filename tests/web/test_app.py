@@ -1,6 +1,7 @@
 """The pages over a real control socket: with a node, without one, and to strangers."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from sipcore import catalogue
+from sipcore.clock import SystemClock
 from sipcore.control import ControlServer, Readiness, Status
 from sipcore.metrics import Family, Metrics, by_process
 from sipcore.web.app import Site, create_app
@@ -40,11 +42,17 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     await node.server.close()
 
 
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app: Any = create_app(Site(tmp_path))
+@asynccontextmanager
+async def surfing(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    app: Any = create_app(site)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        yield client
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with surfing(Site(tmp_path)) as client:
         yield client
 
 
@@ -121,12 +129,15 @@ async def test_nothing_can_be_written(browser: httpx.AsyncClient) -> None:
         assert (await browser.request(method, "/health", content=b"x" * 4096)).status_code == 405
 
 
-async def test_a_bug_shows_no_trace(
-    browser: httpx.AsyncClient, node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stumble(*_: object) -> None:
+class BrokenClock(SystemClock):
+    """Fails, as a page does that has a bug."""
+
+    def wall_s(self) -> float:
         raise ValueError("secret detail")
 
-    monkeypatch.setattr("sipcore.web.page.render", stumble)
-    answer = await browser.get("/")
+
+@pytest.mark.usefixtures("node")
+async def test_a_bug_shows_no_trace(tmp_path: Path) -> None:
+    async with surfing(Site(tmp_path, clock=BrokenClock())) as browser:
+        answer = await browser.get("/")
     assert (answer.status_code, answer.json()) == (500, {"status": 500})
