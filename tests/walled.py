@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.packages import require
-from tests.test_serve import Node, until
+from tests.serving import Node, until
 
 ROOT = Path(__file__).parent.parent
 PEERS = ("127.0.0.10/31", "127.0.0.2")  # of deploy/demo.toml

@@ -32,3 +32,9 @@ m=video 4010 RTP/SAVP 97
 a=rtpmap:97 H264/90000
 m=image 4020 udptl t38
 """
+SOURCE = "198.51.100.7"
+
+
+def one_line(media: str, *attributes: str, address: str = "10.0.0.9") -> bytes:
+    lines = ("v=0", "o=- 1 1 IN IP4 10.0.0.9", "s=-", f"c=IN IP4 {address}", "t=0 0", media)
+    return "\r\n".join((*lines, *attributes, "")).encode()

@@ -6,7 +6,7 @@ from sipcore.errors import MediaError
 from sipcore.media.fitting import in_common, only_formats, takes_all
 from sipcore.media.offer import read
 from sipcore.message.sdp import Sdp, parse_sdp
-from tests.media.test_offer import SOURCE, one_line
+from tests.media.samples import SOURCE, one_line
 
 EVENTS = "a=rtpmap:{} telephone-event/8000"
 

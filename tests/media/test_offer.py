@@ -8,14 +8,7 @@ from sipcore.errors import BadMessage
 from sipcore.media.fitting import align
 from sipcore.media.offer import Author, describe, is_held, read
 from sipcore.message.sdp import Codec, parse_sdp
-from tests.media.samples import PHONE
-
-SOURCE = "198.51.100.7"
-
-
-def one_line(media: str, *attributes: str, address: str = "10.0.0.9") -> bytes:
-    lines = ("v=0", "o=- 1 1 IN IP4 10.0.0.9", "s=-", f"c=IN IP4 {address}", "t=0 0", media)
-    return "\r\n".join((*lines, *attributes, "")).encode()
+from tests.media.samples import PHONE, SOURCE, one_line
 
 
 def told(data: bytes, *ports: int, author: Author | None = None) -> str:

@@ -20,39 +20,19 @@ from tests.sim.world import CARRIER_A, CARRIER_B, World, world
 from tests.store.files import replaced
 
 PLANS = ", ".join(['"pbx-8-32"'] * 16)
-
-
 MANY_CHANNELS = replaced(
     FOUR,
     ('plans = ["pbx-2-8", "ext-4"]', f"plans = [{PLANS}]"),
     ("  record = true", "  record = false"),
 )
-
-
 AT_ONCE = 50
-
-
 REFERS = 0.25  # share of the cases in which somebody may be transferred
-
-
 TAKES = 0.3  # in which a colleague may take a place by INVITE with Replaces
-
-
 FORKS = 0.25  # in which an extension with three devices is called
-
-
 LEAST_FORWARDS = 12  # of such a case; how many more tells them apart
-
-
 FAIR = Weather(delay_s=(0.001, 0.15))
-
-
 FOUL = Weather(loss=0.07, doubling=0.03, delay_s=(0.001, 0.4))
-
-
 SETTLES_S = {FAIR: 12.0, FOUL: 40.0}  # before both sides must agree
-
-
 OVER_S = 70.0
 
 

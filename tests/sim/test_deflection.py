@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.deflect import MOST_ATTEMPTS
+from tests.sim.deflecting import deflect
 from tests.sim.disks import RefusingJournal
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
@@ -15,12 +16,6 @@ from tests.sim.world import CARRIER_B, OUTSIDE, World, world
 BOTH = FOUR.replace(
     "# health = true", 'profile = { forwards_told = "both", follows_redirects = true } #', 1
 )
-
-
-def deflect(phone: Phone, *contacts: str) -> None:
-    """Let a phone send its calls on."""
-    rows = [one if "<" in one else f"<sip:{one}@acme.example>" for one in contacts]
-    phone.on_invite = lambda talk: phone.refuse(talk, 302, {"Contact": rows})
 
 
 async def from_outside(here: World) -> tuple[Phone, Talk]:

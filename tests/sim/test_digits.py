@@ -1,39 +1,31 @@
 """Keys between INFO and telephone events (RFC 4733), whichever way either side has them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sipcore.call.leg import SDP
 from sipcore.dialog.events import Within
-from sipcore.media.events import Event, parse_event
+from sipcore.media.events import Event
 from sipcore.message.message import Request
 from tests.media.net import rtp
+from tests.sim.keys import (
+    FIVE,
+    RELAY,
+    WITH_INFO,
+    WITHOUT_INFO,
+    answering,
+    events_at,
+    formats_in,
+    infos,
+    port_in,
+    send_key,
+)
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.phone import Talk, sdp
 from tests.sim.talking import two_desks
 from tests.sim.transferring import FOUR, refer, third
 from tests.sim.world import CARRIER_A, OUTSIDE, World, world
 from tests.store.files import DEMO, replaced
-
-WITH_INFO = {"Allow": ["INVITE, ACK, BYE, CANCEL, INFO"]}
-WITHOUT_INFO = {"Allow": ["INVITE, ACK, BYE, CANCEL"]}
-RELAY = {"Content-Type": ["application/dtmf-relay"]}
-FIVE = b"Signal=5\r\nDuration=160\r\n"
-
-
-def answering(payload: str, headers: dict[str, list[str]]) -> Callable[[Talk], None]:
-    """Answer calls with these formats and fields."""
-
-    def answer(talk: Talk) -> None:
-        assert talk.invite is not None
-        phone = talk.phone
-        said = {"Contact": [phone.hop().contact(phone.user)], "Content-Type": [SDP], **headers}
-        phone.endpoint.respond(talk.invite, 200, said, sdp(phone.place, payload=payload))
-        talk.answered.set()
-
-    return answer
 
 
 async def talking(
@@ -50,45 +42,11 @@ async def talking(
     return talk, callee.calls[0]
 
 
-def port_in(body: bytes) -> int:
-    return int(body.split(b"m=audio ")[1].split()[0])
-
-
-def formats_in(body: bytes) -> bytes:
-    return body.split(b"RTP/AVP ")[1].split(b"\r\n")[0]
-
-
-async def send_key(here: World, phone: Phone, shown: bytes, code: int = 7) -> None:
-    """Send a key of 60 ms as events to where an SDP says."""
-    wire = here.workers.wires[0]
-    source = (phone.place[0], phone.place[1] + 1000)
-    for at in range(5):
-        here.sequence += 1
-        event = Event(code, at > 1, 10, min(at + 1, 3) * 160)
-        packet = rtp(here.sequence, 1600 * code, 7, 101, size=0) + event.to_bytes()
-        wire.deliver(source, port_in(shown), packet)
-        here.workers.run()
-        await here.pass_time(0.02)
-    await here.pass_time(1)
-
-
-def events_at(here: World, phone: Phone) -> list[Event]:
-    """Return the events that a phone's ear has got so far."""
-    ear = (phone.place[0], phone.place[1] + 1000)
-    sent = here.workers.wires[0].sent
-    found = [parse_event(one[12:]) for _, to, one in sent if to == ear and one[1] & 127 == 101]
-    return [one for one in found if one is not None]
-
-
 async def hear(here: World, seconds: float) -> None:
     """Let the engine play."""
     for _ in range(int(seconds * 200)):
         here.workers.run()
         await here.pass_time(0.005)
-
-
-def infos(talk: Talk) -> list[bytes]:
-    return [one.body for one in talk.requests if one.method == "INFO"]
 
 
 def test_an_info_is_an_event_to_one_who_has_them(tmp_path: Path) -> None:

@@ -6,20 +6,12 @@ import pytest
 
 from sipcore.call.leg import SDP
 from sipcore.dialog.events import Within
+from tests.sim.deflecting import deflect
+from tests.sim.keys import FIVE, RELAY, WITH_INFO, answering, formats_in, infos, send_key
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
-from tests.sim.test_deflection import deflect
-from tests.sim.test_digits import (
-    FIVE,
-    RELAY,
-    WITH_INFO,
-    answering,
-    formats_in,
-    infos,
-    send_key,
-)
-from tests.sim.test_transfer import FOUR, third
+from tests.sim.transferring import FOUR, third
 from tests.sim.world import World, world
 
 EVENTS = "8 101"

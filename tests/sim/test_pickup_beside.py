@@ -7,13 +7,12 @@ import pytest
 
 from sipcore.cdr.journal import InlineJournal
 from sipcore.message.message import Headers
+from tests.sim.deflecting import deflect
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_attended import replaces_of
-from tests.sim.test_deflection import deflect
-from tests.sim.test_transfer import FOUR, refer, reports, third
+from tests.sim.transferring import FOUR, refer, replaces_of, reports, third
 from tests.sim.watching import INFO, Lamp
 from tests.sim.world import World, world
 from tests.store.files import replaced

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.deflecting import deflect
 from tests.sim.hearing import check_one_piece, listening, tones, words
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.test_deflection import deflect
-from tests.sim.test_transfer import FOUR, refer, third
+from tests.sim.transferring import FOUR, refer, third
 from tests.sim.world import World
 
 

@@ -7,11 +7,7 @@ from tests.sim.world import CARRIER_A, OUTSIDE, World
 from tests.store.files import DEMO, replaced
 
 USER, PASSWORD = "trunk-7", "carrier-secret"
-
-
 LOGIN = f'login = {{ user = "{USER}", password = "{PASSWORD}" }}\n'
-
-
 REGISTER = f'register = {{ user = "{USER}", password = "{PASSWORD}", domain = "ims.example" }}\n'
 
 
