@@ -9,8 +9,8 @@ from sipcore.message.message import Headers
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk
 from tests.sim.talking import check_all_is_over
-from tests.sim.test_messages import inbox, message
 from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World, world
+from tests.sim.writing import inbox, message
 from tests.store.files import DEMO, replaced
 
 PREMIUM = "+18005551234"

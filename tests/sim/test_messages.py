@@ -5,33 +5,12 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.courier import MOST_OF_ONE
-from sipcore.message.flow import Flow
-from sipcore.message.message import Headers, Request
+from sipcore.message.message import Request
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, world
-
-TEXT: Headers = {"Content-Type": ["text/plain;charset=UTF-8"]}
-
-
-def message(phone: Phone, number: str, text: bytes = b"hello", **headers: list[str]) -> Request:
-    request = phone.new_request("MESSAGE", f"sip:{number}@{phone.domain}", TEXT | headers)
-    del request.headers["Contact"]
-    request.body = text
-    return request
-
-
-def inbox(phone: Phone, status: int = 200) -> list[Request]:
-    """Let a phone take messages, or refuse them; return where they are kept."""
-    got: list[Request] = []
-
-    def arrive(request: Request, flow: Flow) -> None:
-        got.append(request)
-        phone.endpoint.reply_statelessly(request, flow, status)
-
-    phone.endpoint.on_arrival = arrive
-    return got
+from tests.sim.writing import TEXT, inbox, message
 
 
 def test_a_message_reaches_all_devices_of_an_extension(tmp_path: Path) -> None:
