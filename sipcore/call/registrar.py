@@ -5,9 +5,10 @@ from sys import intern
 
 from msgspec.structs import replace
 
+from sipcore.call.contact import bind, device_of, is_replaced, renewed, row_of
 from sipcore.call.desk import Reach
 from sipcore.call.leg import is_behind_nat
-from sipcore.call.wish import Asked, Verdict, Wish, read
+from sipcore.call.wish import Asked, Verdict, read
 from sipcore.clock import Clock
 from sipcore.endpoint import Endpoint
 from sipcore.errors import BadMessage
@@ -15,7 +16,7 @@ from sipcore.message.address import parse_address
 from sipcore.message.flow import GONE, Flow, Hop
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
-from sipcore.message.values import quote, split_commas
+from sipcore.message.values import split_commas
 from sipcore.policy.book import Identity
 from sipcore.store.bindings import Binding, BindingKey, Bindings
 from sipcore.transport.guard import source_of
@@ -117,7 +118,7 @@ class Registrar:
         found: list[Reach] = []
         devices: set[str] = set()
         for one in self.of(customer, user):
-            device = _device(one)
+            device = device_of(one)
             if device in devices or (reach := self._reach(one)) is None:
                 continue
             found.append(reach)
@@ -133,10 +134,10 @@ class Registrar:
         """
         owner = key[:2]
         lost = next((one for one in self._mine(owner) if one.key == key), None)
-        if lost is None or not _device(lost):
+        if lost is None or not device_of(lost):
             return None
         self._commit(owner, [one for one in self._mine(owner) if one is not lost])
-        rest = (one for one in self.of(*owner) if _device(one) == _device(lost))
+        rest = (one for one in self.of(*owner) if device_of(one) == device_of(lost))
         return next((reach for one in rest if (reach := self._reach(one)) is not None), None)
 
     def register(self, identity: Identity, request: Request, flow: Flow) -> Verdict:
@@ -145,6 +146,9 @@ class Registrar:
         if user != identity.user or request.from_.uri.user != user:  # no third party (10.2)
             return Verdict(403, {}, "refused")
         owner = (intern(identity.customer), intern(identity.user))  # kept once, however often read
+        verdict = self._renew(owner, request, flow)
+        if verdict is not None:
+            return verdict
         rows = request.values("Contact")
         if not rows:
             return self._answer(owner, "queried")
@@ -162,6 +166,19 @@ class Registrar:
             return Verdict(403, {}, "refused")
         self._commit(owner, after)
         return self._answer(owner, "registered" if asked.is_kept else "removed", asked)
+
+    def _renew(self, owner: Owner, request: Request, flow: Flow) -> Verdict | None:
+        """Renew the one binding that somebody has, as nearly all ask; None for all else, which
+        takes the long way to where this would lead, too."""
+        mine, now = self._mine(owner), self._clock.wall_s()
+        after = renewed(mine[0], request, flow, now) if len(mine) == 1 else None
+        if after is None:
+            return None
+        self._store.put(after)
+        if after.expires_at < mine[0].expires_at:
+            self._look_at(owner, after.expires_at)
+        self._bindings[owner] = (after,)
+        return Verdict(200, {"Contact": [row_of(after, now)]}, "registered")
 
     def _clear(self, owner: Owner, request: Request, rows: list[str]) -> Verdict:
         """`Contact: *` removes all, alone and with Expires: 0 (10.2.2)."""
@@ -185,9 +202,9 @@ class Registrar:
         now = self._clock.wall_s()
         after = [one for one in self._live(owner) if one.transport not in WEB or self._way(one)]
         for wish in asked.wishes:
-            after = [one for one in after if not _is_replaced(one, wish)]
+            after = [one for one in after if not is_replaced(one, wish)]
             if wish.expires_s:
-                after.append(_binding(owner, wish, request, flow, (now, asked.path)))
+                after.append(bind(owner, wish, request, flow, (now, asked.path)))
         return after
 
     def _commit(self, owner: Owner, after: list[Binding]) -> None:
@@ -246,7 +263,7 @@ class Registrar:
 
     def _answer(self, owner: Owner, result: str, asked: Asked | None = None) -> Verdict:
         now = self._clock.wall_s()
-        contacts = [_row(one, now) for one in self._live(owner)]
+        contacts = [row_of(one, now) for one in self._live(owner)]
         headers: Headers = {"Contact": contacts} if contacts else {}
         if asked is not None and asked.path:
             if asked.reflects_path:
@@ -290,7 +307,7 @@ class Registrar:
         if flow.is_reliable and not self._endpoint.is_dead(flow):
             return self._endpoint.hop_by(flow)
         uri = Uri.parse(binding.contact)
-        is_flow = _device(binding) != "" or is_behind_nat(uri, flow) or _is_nowhere(uri)
+        is_flow = device_of(binding) != "" or is_behind_nat(uri, flow) or _is_nowhere(uri)
         if flow.is_reliable:
             return None if is_flow or binding.transport in WEB else self._anew(uri)
         if is_flow:
@@ -332,61 +349,10 @@ def _is_nowhere(uri: Uri) -> bool:
     return uri.host.lower().endswith(".invalid")
 
 
-def _device(binding: Binding) -> str:
-    """Return the device that has registered by flows (RFC 5626); "" for other contacts."""
-    if not binding.instance:
-        return ""
-    instance, _, reg_id = binding.instance.rpartition("#")
-    return instance if reg_id else ""
-
-
 def _first_end(bindings: Sequence[Binding]) -> float:
     if len(bindings) == 1:
         return bindings[0].expires_at
     return min([one.expires_at for one in bindings])
-
-
-def _is_replaced(one: Binding, wish: Wish) -> bool:
-    if wish.instance and wish.instance == one.instance:
-        return True
-    if wish.is_outbound and _device(one):  # two flows of a device may well have one URI
-        return False
-    return one.contact == wish.contact or wish.uri.is_same(Uri.parse(one.contact))
-
-
-def _row(one: Binding, now: float) -> str:
-    """Write a binding as the answer has it."""
-    row = f"<{one.contact}>;expires={round(one.expires_at - now)}"
-    if one.q != 1.0:
-        row += f";q={one.q:.3g}"
-    if device := _device(one):
-        row += f";+sip.instance={quote(device)};reg-id={one.instance.rpartition('#')[2]}"
-    return row
-
-
-def _binding(
-    owner: Owner, wish: Wish, request: Request, flow: Flow, at: tuple[float, str]
-) -> Binding:
-    """Make a binding. `at`: now, and its path."""
-    now, path = at
-    return Binding(
-        owner[0],
-        owner[1],
-        wish.contact,
-        wish.instance,
-        flow.transport,
-        intern(flow.local_address),
-        flow.local_port,
-        intern(flow.remote_address),
-        flow.remote_port,
-        request.call_id,
-        request.cseq.number,
-        now + wish.expires_s,
-        wish.q,
-        intern((request.first("User-Agent") or "")[:128]),
-        path,
-        flow.connection,
-    )
 
 
 def _names_of(address: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sipcore.message.uri import Uri
 DEFAULT_EXPIRES_S = 3600
 LEAST_EXPIRES_S = 60
 MOST_EXPIRES_S = 7200
+MOST_SAID_S = (1 << 32) - 1  # RFC 3261 20.19
 MOST_PATH = 8
 MOST_PATH_CHARS = 1024
 MOST_CHARS = 1024  # of a contact, a device's name, a Call-ID: they are kept
@@ -115,10 +116,9 @@ def _wish(contact: Address, request: Request, supported: frozenset[str]) -> Wish
     if said is not None:  # what cannot be read counts as 3600 (RFC 3261 10.2.1.1)
         is_number = said.isdecimal() and said.isascii()
         expires_s = int(said[:10]) if is_number else DEFAULT_EXPIRES_S
+        expires_s = min(expires_s, MOST_EXPIRES_S)
     else:
-        header = request.number("Expires", (1 << 32) - 1)
-        expires_s = DEFAULT_EXPIRES_S if header is None else header
-    expires_s = min(expires_s, MOST_EXPIRES_S)
+        expires_s = expires_of(request)
     text = str(uri)
     if len(text) + len(params.get("+sip.instance") or "") > MOST_CHARS:
         raise BadMessage("Contact is too long")
@@ -129,6 +129,12 @@ def _wish(contact: Address, request: Request, supported: frozenset[str]) -> Wish
     if instance:
         instance = f"{instance}#{reg_id if is_outbound else ''}"
     return Wish(uri, text, expires_s, instance, _q(params.get("q")), is_outbound)
+
+
+def expires_of(request: Request) -> int:
+    """Return for how long contacts are asked for that do not say it themselves, in seconds."""
+    said = request.number("Expires", MOST_SAID_S)
+    return DEFAULT_EXPIRES_S if said is None else min(said, MOST_EXPIRES_S)
 
 
 def _is_flow(reg_id: str) -> bool:

@@ -79,9 +79,15 @@ def uri_in(text: str) -> str:
     return str(parse_address(text).uri)
 
 
-@remembered
 def _parse_name_addr(text: str) -> tuple[str, Uri]:
     """Read display name and URI of what stands before the closing bracket."""
+    if text[:1] == "<":  # a URI has no blank and no bracket either
+        return "", Uri.parse(text[1:])
+    return _parse_named(text)
+
+
+@remembered
+def _parse_named(text: str) -> tuple[str, Uri]:
     match = _NAME_ADDR.fullmatch(f"{text}>")
     if match is None:
         raise BadMessage("broken URI")

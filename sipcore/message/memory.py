@@ -4,45 +4,49 @@ What is remembered is shared, so the values are frozen and their `params` must n
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-MOST_TEXTS = 8192
+MOST_TEXTS = 32_768
+MOST_LONG = 8192  # of what may be longer
+FORGOTTEN = 16  # one in so many, the oldest, when there are as many
 LONGEST = 160  # characters: what strangers send cannot fill the memory
 LONGEST_LINES = 1024
 MOST_LINES = 40
 
 
 class _Memory(dict[Key, Value]):
-    """What texts mean, in two generations: what was not asked for in the last one is forgotten.
+    """What texts mean. The oldest are forgotten, however often they were asked for: they are read
+    again then.
 
     A dictionary that reads what it lacks: a hit costs one lookup and no Python at all.
     """
 
-    def __init__(self, read: Callable[[Key], Value], is_short: Callable[[Key], bool]) -> None:
+    def __init__(
+        self, read: Callable[[Key], Value], is_short: Callable[[Key], bool], most: int
+    ) -> None:
         super().__init__()
         self._read = read
         self._is_short = is_short
-        self._older: dict[Key, Value] = {}
+        self._most = most
 
     def __missing__(self, text: Key) -> Value:
-        value = self._older.get(text)
-        if value is None:
-            value = self._read(text)  # exceptions are not kept
-            if not self._is_short(text):
-                return value
-        if len(self) >= MOST_TEXTS:
-            self._older = dict(self)
-            self.clear()
-        self[text] = value
+        value = self._read(text)  # exceptions are not kept
+        if self._is_short(text):
+            if len(self) >= self._most:
+                for old in list(islice(self, self._most // FORGOTTEN)):
+                    del self[old]
+            self[text] = value
         return value
 
 
 def remembered(read: Callable[[str], Value], longest: int = LONGEST) -> Callable[[str], Value]:
     """Return a reader that keeps what the latest short texts mean."""
-    return _Memory(read, lambda text: len(text) <= longest).__getitem__
+    most = MOST_TEXTS if longest <= LONGEST else MOST_LONG
+    return _Memory(read, lambda text: len(text) <= longest, most).__getitem__
 
 
 Lines = tuple[str, ...]
@@ -50,6 +54,8 @@ Lines = tuple[str, ...]
 
 def remembered_lines(read: Callable[[Lines], Value]) -> Callable[[Lines], Value]:
     """Return a reader that keeps what the latest short groups of lines mean."""
-    return _Memory(
-        read, lambda lines: len(lines) <= MOST_LINES and sum(map(len, lines)) <= LONGEST_LINES
-    ).__getitem__
+
+    def is_short(lines: Lines) -> bool:
+        return len(lines) <= MOST_LINES and sum(map(len, lines)) <= LONGEST_LINES
+
+    return _Memory(read, is_short, MOST_LONG).__getitem__

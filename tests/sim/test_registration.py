@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from sipcore.config import parse_config
 from sipcore.message.message import Headers, Response
 from tests.sim.loop import simulate
@@ -282,5 +285,89 @@ def test_a_phone_that_comes_and_goes_is_noted_once(tmp_path: Path) -> None:
             assert here.node.registrar.looks < 8
             await here.pass_time(4000)
             assert (len(here.node.registrar), here.node.registrar.looks) == (0, 0)
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"Expires": "1800"},
+        {"Expires": "60"},
+        {"Expires": "59"},
+        {"Expires": "0"},
+        {"Expires": "99999"},
+        {"Expires": "soon"},
+        {"User-Agent": "phone/2"},
+        {"Supported": "path, outbound"},
+        {"Path": "<sip:10.0.5.1;lr>", "Supported": "path"},
+        {"Require": "path"},
+        {"Require": "gin"},
+        {"Contact": "<sip:8001@10.0.9.1>;expires=600"},
+        {"Contact": "<sip:8001@10.0.9.1>;q=0.5"},
+        {"Contact": '<sip:8001@10.0.9.1>;+sip.instance="<urn:uuid:1>"'},
+        {"Contact": "<sip:8001@10.0.9.1>, <sip:8001@10.0.9.2>"},
+    ],
+)
+def test_who_renews_a_contact_is_treated_as_who_brings_it_first(
+    tmp_path: Path, said: dict[str, str]
+) -> None:
+    asked: Headers = {"User-Agent": ["phone/1"], "Contact": ["<sip:8001@10.0.9.1>"]}
+    asked |= {name: [value] for name, value in said.items()}
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            seen = []
+            for has_one in (True, False):
+                assert (await _register(phone, "*", Expires="0")).status == 200
+                if has_one:
+                    first = await _register(phone, "<sip:8001@10.0.9.1>", **{"User-Agent": "old"})
+                    assert first.status == 200
+                answer = await phone.ask(phone.new_request("REGISTER", "sip:acme.example", asked))
+                kept = here.node.registrar.all() if answer.status == 200 else []
+                plain = [replace(one, call_id="", expires_at=round(one.expires_at)) for one in kept]
+                copied = ("Via", "From", "To", "Call-ID", "CSeq")
+                rows = [row for row in answer.rows() if row[0] not in copied]
+                seen.append((answer.status, rows, plain))
+            assert seen[0] == seen[1]
+
+    simulate(main())
+
+
+def test_a_renewal_survives_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = await here.desk_phone()
+            await here.pass_time(500)
+            assert (await phone.register()).status == 200
+            await here.pass_time(500)
+            stored = here.store.load_bindings(here.clock.wall_s())
+            assert stored == here.node.registrar.all()
+            assert round(stored[0].expires_at - here.clock.wall_s()) == 100
+
+    simulate(main())
+
+
+def test_a_renewal_that_comes_late_or_for_less_time_is_seen_as_such(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone = here.phone("8001", "front-desk-8001")
+            for number, expires, status in (
+                (5, 600, 200),
+                (6, 60, 200),
+                (6, 600, 500),
+                (5, 9, 423),
+            ):
+                request = phone.new_request("REGISTER", "sip:acme.example")
+                request.headers |= {
+                    "Call-ID": ["one"],
+                    "CSeq": [f"{number} REGISTER"],
+                    "Expires": [str(expires)],
+                }
+                assert (await phone.ask(request)).status == status
+            await here.pass_time(75)
+            assert len(here.node.registrar) == 0
 
     simulate(main())
