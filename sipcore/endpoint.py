@@ -161,7 +161,8 @@ class Endpoint:
 
     def send_as_it_is(self, data: bytes, flow: Flow, method: str) -> None:
         """Send a whole message that the stack knows nothing of. `method` is that of its CSeq."""
-        self._send(Send(data, flow, method))
+        self._stack.out.append(Send(data, flow, method))
+        self.drain()
 
     def open_dialog(self, transaction: Transaction) -> Dialog:
         """Begin the dialog of an accepted INVITE."""

@@ -119,6 +119,25 @@ def test_what_arrives_is_handed_over_and_answered() -> None:
     simulate(main())
 
 
+def test_what_is_sent_as_it_is_leaves_in_a_row_with_all_else_once_the_batch_is_done() -> None:
+    async def main() -> None:
+        wire = Wire()
+        shell = Shell(wire)
+
+        def arrive(request: Request, flow: Flow) -> None:
+            assert wire.sent == []
+            shell.endpoint.send_as_it_is(b"SIP/2.0 401 Unauthorized", flow, "REGISTER")
+            shell.endpoint.reply_statelessly(request, flow, 404)
+
+        shell.endpoint.on_arrival = arrive
+        batch = [(heard("OPTIONS", f"Call-ID: {name}"), UDP) for name in ("a", "b")]
+        shell.endpoint.receive_all(batch)
+        await asyncio.sleep(0)
+        assert [data[8:11] for data, _ in wire.sent] == [b"401", b"404", b"401", b"404"]
+
+    simulate(main())
+
+
 @pytest.mark.parametrize(
     ("data", "reason", "statuses"),
     [

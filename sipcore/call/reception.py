@@ -66,24 +66,30 @@ class Reception:
 
     def arrive(self, request: Request, flow: Flow) -> None:
         """Take a REGISTER. Raises BadMessage where it turns out broken."""
-        desk, via, now = self._desk, request.via, self._desk.loop.time()
+        headers, via, now = request.headers, request.via, self._desk.loop.time()
         place = flow.remote_address, flow.remote_port
-        key = hash((via.branch, via.sent_by, request.call_id, request.cseq.number, place))
-        is_signed = "Authorization" in request.headers or "Proxy-Authorization" in request.headers
-        if is_signed and (said := self._answers.find(key)) is not None:
-            self.repeats += 1
-            self._answer(request, flow, key, said)
-            return
-        if not self._takes(request, flow, now):
+        branch, call_id = via.params.get("branch"), headers["Call-ID"][0]
+        key = hash((branch, via.sent_by, call_id, request.cseq.number, place))
+        if "Authorization" in headers or "Proxy-Authorization" in headers:
+            said = self._answers.find(key)
+            if said is not None:
+                self.repeats += 1
+                self._answer(request, flow, key, int(said[:3]), said[3:])
+                return
+        if self._takes(request, flow, now):
+            self._judge(request, flow, key, now)
+        else:
             self._throttle(request, flow, key)
-            return
-        domain = request.to.uri.address
-        who = self._sign_in.identify(desk.book(), request, flow, domain)
+
+    def _judge(self, request: Request, flow: Flow, key: int, now: float) -> None:
+        """Find out who asks; challenge or register him."""
+        desk = self._desk
+        who = self._sign_in.identify(desk.book(), request, flow, request.to.uri.address)
         if isinstance(who, Unproven):
             desk.metrics.count_registration("refused" if who.is_wrong else "challenged")
             if who.is_wrong:
                 desk.metrics.count_wrong_credentials("REGISTER")
-            self._answer(request, flow, key, f"401{write_rows(who.headers)}")
+            self._answer(request, flow, key, 401, write_rows(who.headers))
             return
         if not self._guard.takes_register(flow.remote_address, now):
             self._throttle(request, flow, key)
@@ -92,11 +98,11 @@ class Reception:
             desk.endpoint.vouch(flow)
         verdict = self._registrar.register(who, request, flow)
         desk.metrics.count_registration(verdict.result)
-        answer = f"{verdict.status}{write_rows(verdict.headers)}"
-        if not flow.is_reliable:
+        status, rows = verdict.status, write_rows(verdict.headers)
+        if flow.transport == "udp":  # on others nothing comes again
             self._answers.turn(now)
-            self._answers.keep(key, answer)
-        self._answer(request, flow, key, answer)
+            self._answers.keep(key, f"{status}{rows}")
+        self._answer(request, flow, key, status, rows)
 
     def has(self, seen: Glance, flow: Flow) -> bool:
         """Tell whether a REGISTER, seen at a glance, comes again: then its answer is here."""
@@ -122,10 +128,9 @@ class Reception:
 
     def _throttle(self, request: Request, flow: Flow, key: int) -> None:
         self._desk.metrics.count_registration("throttled")
-        self._answer(request, flow, key, "503Retry-After: 5\r\n")
+        self._answer(request, flow, key, 503, "Retry-After: 5\r\n")
 
-    def _answer(self, request: Request, flow: Flow, key: int, answer: str) -> None:
-        """Send an answer: status and rows. The tag is the same for repeats (8.2.7)."""
-        tag = f"{key & 0xFFFFFFFF:08x}"
-        data = write_answer(request, int(answer[:3]), tag, answer[3:])
+    def _answer(self, request: Request, flow: Flow, key: int, status: int, rows: str) -> None:
+        """Send an answer. The tag is the same for repeats (8.2.7)."""
+        data = write_answer(request, status, f"{key & 0xFFFFFFFF:08x}", rows)
         self._desk.endpoint.send_as_it_is(data, reply_flow(request, flow), "REGISTER")
