@@ -112,7 +112,6 @@ class Nonces:
 
     def __init__(self, key: bytes, valid_s: float = 300.0, most: int = MOST_NONCES) -> None:
         # BLAKE2b's longest key (RFC 7693): a MAC in one step, 3 times as fast as HMAC
-        # BLAKE2b's longest key (RFC 7693): a MAC in one step, 3 times as fast as HMAC
         self._keyed = hashlib.blake2b(key=key[:64], digest_size=16)
         self._valid_s = valid_s
         self._most = most

@@ -11,6 +11,8 @@ NEWCOMERS_PART = 0.25  # for strangers who prove their address and have not sign
 class TokenBucket:
     """At most `rate_per_s` on average, `burst` at once. Told the time."""
 
+    __slots__ = ("_burst", "_filled_at", "_rate_per_s", "_tokens")
+
     def __init__(self, rate_per_s: float, burst: float) -> None:
         self._rate_per_s = rate_per_s
         self._burst = burst
