@@ -57,6 +57,8 @@ class Binding(Struct, frozen=True, gc=False):
 
 _TEXT = "CAST(? AS TEXT)"
 _VALUES = ", ".join(_TEXT if one.type is str else "?" for one in fields(Binding)[:_STORED])
+_PUT = f"INSERT OR REPLACE INTO binding VALUES ({', '.join('?' * _STORED)})"
+_PUT_ANY_BYTES = f"INSERT OR REPLACE INTO binding VALUES ({_VALUES})"
 
 Changes = dict[BindingKey, Binding | None]  # None: gone
 
@@ -74,16 +76,17 @@ class Bindings(Protocol):
 
 def save_bindings(database: Database, changes: Changes) -> None:
     """Write changes in one transaction. Raises StoreFault."""
+    put = [one for one in changes.values() if one is not None]
+    usual = [astuple(one)[:_STORED] for one in put if _is_usual(one)]
+    others = [_written(astuple(one)[:_STORED]) for one in put if not _is_usual(one)]
     with database.write() as connection:
         connection.executemany(
             f"DELETE FROM binding WHERE customer = {_TEXT} AND extension = {_TEXT}"
             f" AND contact = {_TEXT} AND instance = {_TEXT}",
             [_written(key) for key, binding in changes.items() if binding is None],
         )
-        connection.executemany(
-            f"INSERT OR REPLACE INTO binding VALUES ({_VALUES})",
-            [_written(astuple(one)[:_STORED]) for one in changes.values() if one is not None],
-        )
+        connection.executemany(_PUT, usual)
+        connection.executemany(_PUT_ANY_BYTES, others)
 
 
 def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
@@ -96,6 +99,11 @@ def load_bindings(database: Database, now_wall_s: float) -> list[Binding]:
             return [Binding(*(*row, 0 if row[_TRANSPORT] == "udp" else GONE)) for row in rows]
         finally:
             connection.text_factory = str
+
+
+def _is_usual(one: Binding) -> bool:
+    """Tell whether all that a phone wrote is ASCII, and can go as it is."""
+    return f"{one.contact}{one.instance}{one.call_id}{one.user_agent}{one.path}".isascii()
 
 
 def _written(columns: tuple[Any, ...]) -> tuple[Any, ...]:
