@@ -44,7 +44,7 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         self._stack = stack
         self._metrics = metrics
-        self._count = metrics.count_message
+        self._counts = metrics.messages
         self.ways = Ways(ways) if isinstance(ways, Resolver) else ways
         self.detours = stack.oversize.detours = TcpDetours(self.ways, self._loop.time)
         self.hop_at_once = self.ways.hop_at_once
@@ -122,9 +122,13 @@ class Endpoint:
     def _take(self, message: Request | Response, flow: Flow) -> None:
         try:
             if isinstance(message, Request):
-                self._count("in", message.method)
+                key = "in", message.method, 0
             else:
-                self._count("in", message.cseq.method, message.status)
+                key = "in", message.cseq.method, message.status
+            try:
+                self._counts[key].value += 1
+            except KeyError:
+                self._metrics.count_message(*key)
             self._stack.receive(message, flow, self._loop.time())
             if not self._is_draining:
                 self._leave()
@@ -341,7 +345,10 @@ class Endpoint:
         lost = ignore if transaction is None else partial(self._lost, transaction, flow)
         transport.send(data, flow, lost)
         status = int(data[8:11]) if data[:4] == b"SIP/" else 0
-        self._count("out", out.method, status)
+        try:
+            self._counts["out", out.method, status].value += 1
+        except KeyError:
+            self._metrics.count_message("out", out.method, status)
 
     def _lost(self, transaction: Transaction, flow: Flow) -> None:
         if transaction.flow is not flow:  # it has gone another way since

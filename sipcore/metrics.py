@@ -4,14 +4,14 @@ One Metrics a process, handed to whoever counts: nothing registers itself. What 
 defined in catalogue.py. A snapshot is plain data for msgspec.
 """
 
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
+from itertools import accumulate, product
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
 
 from sipcore import catalogue
 from sipcore.catalogue import MESSAGE_CLASSES, METHODS
@@ -62,17 +62,58 @@ def cause_class(sip_status: int) -> str:
     return _CAUSES.get(sip_status) or by_hundreds.get(sip_status // 100, "failed")
 
 
+class Count:
+    """One series of a counter: a plain integer until somebody looks (a twentieth of the cost of
+    prometheus-client's, which has a lock)."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def inc(self) -> None:
+        self.value += 1
+
+
+class Spread:
+    """A histogram with upper bounds, as plain numbers: each bucket is counted alone."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def samples(self, name: str) -> list[Sample]:
+        """Return what stands on the page: each bucket with those below it, count and sum."""
+        sums = [float(one) for one in accumulate(self._counts)]
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        return [
+            *(Sample(f"{name}_bucket", {"le": le}, n) for le, n in zip(names, sums, strict=True)),
+            Sample(f"{name}_count", {}, sums[-1]),
+            Sample(f"{name}_sum", {}, self._sum),
+        ]
+
+
 class Metrics:
     """The counts of the signalling process.
 
     Counters and histograms are counted here; what somebody else has anyhow is watched:
     `metrics.watch(BINDINGS, lambda: len(…))` is read when the page is asked for, and not before.
+
+    `messages` are counts by direction, method and status: whoever counts all the time adds to what
+    is there by himself, and tells `count_message` of what is not.
     """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self._spreads: dict[str, tuple[Definition, Spread]] = {}
         self._watched: dict[str, tuple[Definition, Read]] = {}
-        self._message_counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self.messages: dict[tuple[str, str, int], Count] = {}
         self._calls = self._counter(catalogue.CALLS)
         self._registrations: dict[LabelValues, float] = {
             (result,): 0 for result in catalogue.REGISTRATIONS
@@ -92,45 +133,40 @@ class Metrics:
         self.call_setup_s = self._histogram(catalogue.CALL_SETUP)
         self.loop_lag_s = self._histogram(catalogue.LOOP_LAG)
         self.journal_sync_s = self._histogram(catalogue.JOURNAL_SYNC)
-        self.watch(catalogue.MESSAGES, self._messages)
+        self.watch(catalogue.MESSAGES, self._by_class)
         self.watch(catalogue.REGISTERED, lambda: self._registrations)
 
-    def _counter(self, definition: Definition) -> dict[LabelValues, Counter]:
+    def _counter(self, definition: Definition) -> dict[LabelValues, Count]:
         """Make a counter; every series is there from the start, at 0, so that its rise is seen."""
-        names = tuple(definition.labels)
-        made = Counter(definition.name, definition.help, names, registry=self.registry)
-        if not names:
-            return {(): made}
-        return {values: made.labels(*values) for values in product(*definition.labels.values())}
+        made = {values: Count() for values in product(*definition.labels.values())}
+        self.watch(definition, lambda: {values: one.value for values, one in made.items()})
+        return made
 
-    def _histogram(self, definition: Definition) -> Histogram:
-        return Histogram(
-            definition.name, definition.help, buckets=definition.buckets, registry=self.registry
-        )
+    def _histogram(self, definition: Definition) -> Spread:
+        made = Spread(definition.buckets)
+        self._spreads[definition.name] = (definition, made)
+        return made
 
     def watch(self, definition: Definition, read: Read) -> None:
         """Let a metric be read from `read`: its value, or a value for each row of label values."""
         self._watched[definition.name] = (definition, read)
 
     def count_message(self, direction: str, method: str, status: int = 0) -> None:
-        """Count a SIP message. `direction` "in" or "out"; `status` 0 is a request.
-
-        Plain integers until somebody looks: this is called for every message.
-        """
+        """Count a SIP message. `direction` "in" or "out"; `status` 0 is a request."""
         if method not in _METHODS:  # the network must not choose how many series there are
             method = "other"
-        self._message_counts[direction, method, status] += 1
+        self.messages.setdefault((direction, method, status), Count()).value += 1
 
-    def _messages(self) -> Mapping[LabelValues, float]:
+    def _by_class(self) -> Mapping[LabelValues, float]:
         counts: dict[LabelValues, float] = {}
-        for (direction, method, status), count in self._message_counts.items():
+        for (direction, method, status), count in self.messages.items():
             key = (direction, method, MESSAGE_CLASSES[min(status // 100, 6)])
-            counts[key] = counts.get(key, 0) + count
+            counts[key] = counts.get(key, 0) + count.value
         return counts
 
     def count_call(self, direction: str, sip_status: int) -> None:
         """Count an attempt that ended, by the final status that the caller got."""
-        self._calls[direction, cause_class(sip_status)].inc()
+        self._calls[direction, cause_class(sip_status)].value += 1
 
     def count_registration(self, result: str) -> None:
         """Count a REGISTER by one of catalogue.REGISTRATIONS."""
@@ -162,8 +198,19 @@ class Metrics:
 
     def snapshot(self) -> list[Family]:
         """Return every value now, as plain data."""
-        counted = [_family(metric) for metric in self.registry.collect()]
-        return counted + [family(one, read()) for one, read in self._watched.values()]
+        return [
+            *(family(one, read()) for one, read in self._watched.values()),
+            *(
+                Family(one.name, one.kind, one.help, made.samples(one.name))
+                for one, made in self._spreads.values()
+            ),
+        ]
+
+    def value(self, sample_name: str, labels: Mapping[str, str] | None = None) -> float | None:
+        """Return one value of the page, by its full name; None where there is none."""
+        samples = (sample for one in self.snapshot() for sample in one.samples)
+        found = (s.value for s in samples if s.name == sample_name and s.labels == (labels or {}))
+        return next(found, None)
 
 
 def family(definition: Definition, values: float | Mapping[LabelValues, float]) -> Family:
@@ -207,13 +254,3 @@ class _Page:
 def render(families: Iterable[Family]) -> bytes:
     """Write the Prometheus text format (version 0.0.4, UTF-8)."""
     return generate_latest(_Page(merge(families)))
-
-
-def _family(metric: Metric) -> Family:
-    """`_created` is left out: it doubles the page and no rule of ours reads it."""
-    kept = [
-        Sample(s.name, dict(s.labels), s.value)
-        for s in metric.samples
-        if not s.name.endswith("_created")
-    ]
-    return Family(metric.name, metric.type, metric.documentation, kept)

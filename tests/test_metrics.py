@@ -58,6 +58,19 @@ def test_a_counter_is_there_before_it_has_counted() -> None:
     assert values["sipcore_throttled_total", ""] == 0
 
 
+def test_a_histogram_counts_each_value_in_all_buckets_that_hold_it() -> None:
+    metrics = Metrics()
+    bounds = catalogue.CALL_SETUP.buckets
+    for value in (bounds[0], bounds[1], 1e9):
+        metrics.call_setup_s.observe(value)
+    values, name = page(metrics.snapshot()), "sipcore_call_setup_seconds"
+    assert values[f"{name}_bucket", f"le={float(bounds[0])}"] == 1
+    assert values[f"{name}_bucket", f"le={float(bounds[1])}"] == 2
+    assert values[f"{name}_bucket", f"le={float(bounds[-1])}"] == 2
+    assert values[f"{name}_bucket", "le=+Inf"] == values[f"{name}_count", ""] == 3
+    assert values[f"{name}_sum", ""] == pytest.approx(sum(bounds[:2]) + 1e9)
+
+
 def test_the_network_does_not_choose_how_many_series_there_are() -> None:
     metrics = Metrics()
     for number in range(1000):

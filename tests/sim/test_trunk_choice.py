@@ -79,7 +79,7 @@ def test_peers_are_asked_at_their_intervals_and_no_more_once_gone(tmp_path: Path
             await here.pass_time(600)
             assert len(one.probes) == before[0]
             assert len(pbx.probes) > before[1]
-            value = here.metrics.registry.get_sample_value
+            value = here.metrics.value
             assert value("sipcore_health_checks_total", {"result": "dead"}) == 0
 
     simulate(main())

@@ -30,7 +30,7 @@ def registrar(here: World, place: Place = CARRIER_A) -> Carrier:
 
 def results(here: World) -> dict[str, float]:
     """Return how our REGISTERs ended, by result."""
-    value = here.metrics.registry.get_sample_value
+    value = here.metrics.value
     name = "sipcore_trunk_registrations_total"
     known = ("registered", "refused", "unanswered", "removed")
     return {one: count for one in known if (count := value(name, {"result": one}))}

@@ -235,7 +235,7 @@ class World:
 
     def bugs(self) -> float:
         """Count what met a bug: exceptions that the endpoint had to catch."""
-        value = self.metrics.registry.get_sample_value
+        value = self.metrics.value
         return value("sipcore_bad_messages_total", {"reason": "bug"}) or 0.0
 
     def leftovers(self) -> dict[str, int]:
