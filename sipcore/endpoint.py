@@ -101,7 +101,7 @@ class Endpoint:
     def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
         """Return a valid message; a broken one is refused here, what needs nothing is dropped."""
         if data[:4] == b"ACK " and self._unkept in data:
-            self._count("in", "ACK")
+            self._metrics.count_message("in", "ACK")
             return None
         try:
             message = parse(data)

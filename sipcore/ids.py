@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 USUAL_CHARS = 16  # of tags and branches
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))  # RFC 9562 4.1
 
 
 class Ids:
@@ -23,8 +24,7 @@ class Ids:
         """Return `chars` random hexadecimal digits (4 bits each)."""
         if chars == USUAL_CHARS:
             if not self._tokens:
-                pool = self._entropy(4096).hex()
-                self._tokens = [pool[at : at + chars] for at in range(0, len(pool), chars)]
+                self._tokens = self._entropy(4096).hex(" ", USUAL_CHARS // 2).split(" ")
             return self._tokens.pop()
         end = self._used + chars
         if end > len(self._pool):
@@ -36,10 +36,10 @@ class Ids:
 
     def fraction(self) -> float:
         """Return a number in [0, 1): for jitter and weighted choices."""
-        return int(self.token(12), 16) / float(1 << 48)
+        return int(self.token()[:13], 16) / float(1 << 52)
 
     def record(self, wall_s: float) -> str:
         """Return an id that sorts by time: UUID version 7 (RFC 9562 5.7), as 32 hex digits."""
-        drawn = self.token(19)
-        variant = "89ab"[int(drawn[0], 16) & 3]
-        return f"{int(wall_s * 1000) & 0xFFFFFFFFFFFF:012x}7{drawn[1:4]}{variant}{drawn[4:]}"
+        drawn, more = self.token(), self.token()
+        variant = _VARIANTS[more[0]]
+        return f"{int(wall_s * 1000) & 0xFFFFFFFFFFFF:012x}7{more[1:4]}{variant}{drawn[1:]}"

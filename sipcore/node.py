@@ -296,11 +296,11 @@ class Node:
         self.watchers.close()
         self.trunks.close()
         self.endpoint.close()
-        for task in self._tasks:
+        for task in (*self._tasks, *(call.task for call in self.desk.calls.values())):
             task.cancel()
 
     def task_count(self) -> int:
-        return len(self._tasks)
+        return len(self._tasks) + len(self.desk.calls)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine that the node owns."""
@@ -393,4 +393,4 @@ class Node:
         watch(catalogue.CONNECTIONS, self._connections)
         watch(catalogue.CONNECTIONS_ENDED, self._connections_ended)
         watch(catalogue.CERTIFICATE_EXPIRES, self._certificates)
-        watch(catalogue.TASKS, lambda: len(self._tasks))
+        watch(catalogue.TASKS, self.task_count)

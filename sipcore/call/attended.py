@@ -161,7 +161,7 @@ class _Join:
         transfer, other, leg = self._transfer, self._other, self._leg
         transfer.on_stop = None
         parts = other.parts or [Part(other.draft, other.sides["b"])]
-        parts[0].draft.parent_id = transfer.call.draft.id
+        parts[0].draft.record.parent_id = transfer.call.draft.id
         other.given = next(one for one in parts if one.draft is other.draft)
         slots = [slot.hand_over(transfer.call.id) for slot in other.slots]
         other.parts, other.slots = [], []

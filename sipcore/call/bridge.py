@@ -56,7 +56,7 @@ async def bridge(call: Call, counted: AbstractContextManager[None]) -> None:
                 figures = await call.media.finish()
                 if call.given is not None:
                     call.given.figures = figures
-        if call.draft.recording:  # slots and ports are given back by now
+        if call.draft.record.recording is not None:  # slots and ports are given back by now
             await keep_recording(call)
     except Exception:
         _log.exception("a bug ended call=%s", call.id)
@@ -94,8 +94,7 @@ async def _run(call: Call, held: Held) -> Ending:
         return refused(refuse_permitted(verdict, "concurrency", "all lines in use"))
     held.enter_context(slot)
     call.slots = [slot]
-    media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
-    call.attach(media)
+    call.media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
     expiry = call.expire_later() if "Expires" in call.a.invite.headers else None
     won = await _reach(call, verdict)
     if expiry is not None:
@@ -111,7 +110,7 @@ async def _run(call: Call, held: Held) -> Ending:
     call.held = held
     if (over := await _answer(call, won, is_recorded(call, verdict, won.leg))) is not None:
         return over
-    del won, verdict, slot, media  # a call may last for hours, and it waits here
+    del won, verdict, slot  # a call may last for hours, and it waits here
     call.talking = Talk(call)
     return await call.talking.run()
 
@@ -177,8 +176,8 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     call.a.answer(told)
     if isinstance(leg, Picker):
         leg.confirm()
-    if call.draft.recording and call.draft.answered_at is not None:
-        call.media.record(call.draft.recording, call.draft.answered_at)
+    if cdr.recording is not None and cdr.answered_at is not None:
+        call.media.record(cdr.recording, cdr.answered_at)
     return None
 
 
@@ -200,10 +199,12 @@ def _unanswer(call: Call) -> None:
 def _write(call: Call, end: Ending, figures: dict[str, LegStatistics]) -> None:
     """Write the record, or the records of all that the call has become."""
     desk = call.desk
-    ended = [one.finish(call.sides, end, figures) for one in call.parts]
     if not call.parts and call.given is None:
-        ended = [(call.draft.finish(end, figures), end)]
-    for cdr, why in ended:
+        cdr = call.draft.finish(end, figures)
+        desk.journal.append(Ended(cdr))
+        desk.metrics.count_call(cdr.direction, end.status)
+    for one in call.parts:
+        cdr, why = one.finish(call.sides, end, figures)
         desk.journal.append(Ended(cdr))
         desk.metrics.count_call(cdr.direction, why.status)
 

@@ -44,6 +44,17 @@ class Call:
     lines_beside: tuple[Line, ...] = ()
     digits: Digits | None = None  # from the first key on that is no event on both sides
     forwarded = 0
+    talking: Talk | None = None
+    given: Part | None = None  # its record, where another call goes on with it
+    state = "setup"
+    is_emergency = False
+    is_over = False
+    permit: Permit | None = None
+    lines: tuple[Line, ...] | None = None  # extensions whose lamps may show it; see lamp
+    media: MediaSession  # its sound; there from the permit on
+    slots: list[Slot]
+    held: Held
+    task: asyncio.Task[None]  # which runs it
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, attempt: Attempt) -> None:
         self.desk = desk
@@ -52,26 +63,16 @@ class Call:
         self.id = desk.ids.record(desk.clock.wall_s())
         self.inbox = desk.inbox()
         self.draft = Draft(desk.clock, self.id, request.call_id, desk.settings.node)
-        self.draft.callee_dialled = attempt.dialled
-        if attempt.source.kind == "trunk":
-            self.draft.trunk = attempt.source.id
-        elif attempt.source.kind == "carrier":
-            self.draft.carrier = attempt.source.id
+        self.draft.begin(attempt)
         forwards = request.number("Max-Forwards", 255)
         self.max_forwards = 70 if forwards is None else forwards
         self.is_delayed = not request.body
         self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
-        self.a.rules, self.a.is_reliable = desk.settings.refresh, desk.settings.is_reliable
-        self.a.party, self.a.owner = attempt.source, self
+        self.a.rules, self.a.party, self.a.owner = desk.settings.refresh, attempt.source, self
+        if not desk.settings.is_reliable:
+            self.a.is_reliable = False
         self.sides: dict[Side, Leg] = {"a": self.a}
-        self.talking: Talk | None = None
         self.parts: list[Part] = []  # its records, once it has more than one
-        self.given: Part | None = None  # its record, where another call goes on with it
-        self.state = "setup"
-        self.is_emergency = False
-        self.is_over = False
-        self.permit: Permit | None = None
-        self.lines: tuple[Line, ...] | None = None  # extensions whose lamps may show it; see lamp
         desk.enter(self)
 
     @property
@@ -83,16 +84,6 @@ class Call:
     def stays(self) -> Leg:
         """Who will talk with whoever answers: the caller."""
         return self.a
-
-    @property
-    def media(self) -> MediaSession:
-        """The call's sound; there from the permit on."""
-        assert self._media is not None
-        return self._media
-
-    _media: MediaSession | None = None
-    slots: list[Slot]
-    held: Held
 
     def notify(self, leg: Leg, event: Told) -> None:
         """Put a leg's event into the inbox."""
@@ -116,7 +107,7 @@ class Call:
 
     def ring(self, status: int, sdp: bytes) -> None:
         """Tell the caller that it rings, or let it hear early media."""
-        if self.draft.ringing_at is None:
+        if self.draft.record.ringing_at is None:
             self._count_setup()
             self.state = "ringing"
         self.show()
@@ -186,19 +177,17 @@ class Call:
 
     def describe(self) -> Mapping[str, str | float | None]:
         """Return what `sipcore show calls` tells."""
-        draft, now = self.draft, self.desk.clock.monotonic()
+        draft, clock = self.draft.record, self.desk.clock
         return {
             "id": self.id,
             "state": self.state,
             "direction": draft.direction,
-            "customer": draft.customer,
-            "caller": draft.caller_shown or draft.caller_asserted,
-            "callee": draft.callee_dialled,
-            "via": draft.carrier or draft.trunk,
-            "age_s": round(now - draft.setup_on, 1),
-            "talked_s": round(self.desk.clock.wall_s() - draft.answered_at, 1)
-            if draft.answered_at
-            else None,
+            "customer": draft.customer or "",
+            "caller": draft.caller_shown or draft.caller_asserted or "",
+            "callee": draft.callee_dialled or "",
+            "via": draft.carrier or draft.trunk or "",
+            "age_s": round(clock.monotonic() - self.draft.setup_on, 1),
+            "talked_s": round(clock.wall_s() - draft.answered_at, 1) if draft.answered_at else None,
         }
 
     @property
@@ -218,16 +207,13 @@ class Call:
         """Return what the busy lamp of an extension shows of the call."""
         return dialog_of(self, line)
 
-    def attach(self, media: MediaSession) -> None:
-        self._media = media
-
     def _count_setup(self) -> None:
         desk = self.desk
         desk.metrics.call_setup_s.observe(desk.clock.monotonic() - self.draft.setup_on)
 
     def note_answer(self) -> None:
         """Take note that the callee has answered."""
-        if self.draft.ringing_at is None:
+        if self.draft.record.ringing_at is None:
             self._count_setup()
         self.state = "answered"
         # A forward, or who picked it up, has led to somebody who was not expected.

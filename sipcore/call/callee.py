@@ -21,8 +21,9 @@ class CalleeLeg(Leg):
     def __init__(
         self, endpoint: Endpoint, notify: Notify, request: Request, hop: Hop, who: str
     ) -> None:
-        super().__init__(endpoint, notify, "", hop.flow.remote_address)
-        self._scheme = Uri.parse(request.uri).scheme
+        Leg.__init__(self, endpoint, notify, "", hop.flow.remote_address)
+        if not request.uri.startswith("sip:"):
+            self._scheme = Uri.parse(request.uri).scheme
         self.who = who
         self.is_heard = False  # something has come back
         self.negotiation.state, self.negotiation.inviting = OFFERED, OURS
@@ -43,7 +44,7 @@ class CalleeLeg(Leg):
                 return
             if response.status < 200 and not self.is_over and not self._hear(event):
                 return
-        super().feed(event)
+        Leg.feed(self, event)  # super() costs more than the whole of it
 
     def _hear(self, event: Reply) -> bool:
         """Take an 18x; acknowledge a reliable one. False for a repeat of it."""

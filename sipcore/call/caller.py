@@ -25,11 +25,14 @@ class CallerLeg(Leg):
     """The a_leg: its INVITE came to us. `is_agreed`: it has our SDP for good, by an 18x or 2xx."""
 
     side: Side = "a"
+    is_reliable = True  # the node acknowledges, and has acknowledged, 18x
+    _reliable: Reliable | None = None
 
     def __init__(self, endpoint: Endpoint, notify: Notify, request: Request, flow: Flow) -> None:
         uri = Uri.parse(request.uri)
-        super().__init__(endpoint, notify, uri.user or "", flow.remote_address)
-        self._scheme = uri.scheme
+        Leg.__init__(self, endpoint, notify, uri.user or "", flow.remote_address)
+        if uri.scheme != "sip":
+            self._scheme = uri.scheme
         self.invite = request  # until it is answered
         self._number = request.cseq.number
         self.allow = request.headers.get("Allow")
@@ -37,8 +40,6 @@ class CallerLeg(Leg):
         if request.body:
             self.negotiation.state = ASKED
         self.is_agreed = False
-        self.is_reliable = True  # the node acknowledges, and has acknowledged, 18x
-        self._reliable: Reliable | None = None
         self.transaction = endpoint.accept(request, flow, self)
         self.dialog = endpoint.open_dialog(self.transaction)
 
@@ -49,7 +50,7 @@ class CallerLeg(Leg):
                 return
             if not event.request.body:
                 self.endpoint.respond(event.transaction, 200)
-        super().feed(event)
+        Leg.feed(self, event)  # super() costs more than the whole of it
 
     def _acknowledged(self, event: Within) -> bool:
         ours = self._reliable

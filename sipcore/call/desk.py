@@ -94,6 +94,7 @@ class LiveCall(Protocol):
 
     id: str
     state: str
+    task: asyncio.Task[None]
 
     def dialog_of(self, line: Line) -> DialogState | None:
         """Return what the busy lamp of an extension shows of the call."""

@@ -1,76 +1,88 @@
-"""Draft: the CDR of a call in progress; it ends as a frozen Cdr."""
+"""Draft: the CDR of a call in progress, filled in as the columns become known."""
 
+from copy import copy
 from datetime import UTC, datetime
 
-from msgspec.structs import replace
-
 from sipcore.call.ending import Ending
-from sipcore.cdr.record import Cdr, Direction
+from sipcore.cdr.record import Cdr
 from sipcore.clock import Clock
 from sipcore.media.control import Recorded
 from sipcore.media.session import LegStatistics
 from sipcore.message.address import name_of
-from sipcore.policy.attempt import CarrierTarget, Permit, Refuse, Target, TrunkTarget
+from sipcore.policy.attempt import Attempt, CarrierTarget, Permit, Refuse, Target, TrunkTarget
 
 
 class Draft:
-    """Fills the columns as they become known. Talk time is measured on the monotonic clock."""
+    """One record. Talk time is measured on the monotonic clock."""
+
+    __slots__ = ("_answered_on", "_clock", "_over", "_recorded", "record", "setup_on")
 
     def __init__(self, clock: Clock, record_id: str, call_id: str, node: str) -> None:
         self._clock = clock
-        self.id = record_id
-        self.parent_id: str | None = None  # of the attempt that this one follows from
-        self.call_id = call_id
-        self.node = node
-        self.direction: Direction = "internal"
-        self.customer = self.account = self.caller_asserted = self.caller_shown = ""
-        self.callee_dialled = self.callee_routed = self.device = self.trunk = self.carrier = ""
-        self.tries = 0
-        self.setup_at = clock.wall_s()
+        self.record = Cdr(
+            id=record_id,
+            call_id=name_of(call_id),
+            node=node,
+            direction="internal",
+            tries=0,
+            setup_at=clock.wall_s(),
+        )
         self.setup_on = clock.monotonic()
-        self.ringing_at: float | None = None
-        self.answered_at: float | None = None
-        self.recording = ""  # its name, from the answer on
-        self.recording_sha256 = ""
-        self.is_degraded = True  # as long as nobody says that the recording is whole
         self._answered_on = 0.0
         self._over: tuple[float, float] | None = None  # by both clocks
+        self._recorded: Recorded | None = None  # the recording is whole, or not
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    def begin(self, attempt: Attempt) -> None:
+        """Take who calls, and what was dialled."""
+        record, source = self.record, attempt.source
+        record.callee_dialled = attempt.dialled or None
+        if source.kind == "trunk":
+            record.trunk = source.id
+        elif source.kind == "carrier":
+            record.carrier = source.id
 
     def learn(self, verdict: Permit | Refuse) -> None:
         """Take what a decision says of the attempt."""
-        self.direction = verdict.direction
-        self.customer, self.account = verdict.customer, verdict.account
-        self.caller_asserted = verdict.caller_asserted
-        self.caller_shown = verdict.caller_shown
-        self.callee_routed = verdict.callee_routed
-        self.device = verdict.device
+        record = self.record
+        record.direction = verdict.direction
+        record.customer, record.account = verdict.customer or None, verdict.account or None
+        record.caller_asserted = verdict.caller_asserted or None
+        record.caller_shown = verdict.caller_shown or None
+        record.callee_routed = verdict.callee_routed or None
+        record.device = verdict.device or None
 
     def try_target(self, target: Target) -> None:
         """Note that a target is rung."""
-        self.tries += 1
+        record = self.record
+        record.tries = (record.tries or 0) + 1
         if isinstance(target, CarrierTarget):
-            self.carrier = target.id
+            record.carrier = target.id
         elif isinstance(target, TrunkTarget):
-            self.trunk = target.id
+            record.trunk = target.id
 
     def ring(self) -> None:
         """Note the first sign that the callee rings."""
-        if self.ringing_at is None:
-            self.ringing_at = self._clock.wall_s()
+        if self.record.ringing_at is None:
+            self.record.ringing_at = self._clock.wall_s()
 
     def answer(self, is_recorded: bool = False) -> Cdr:
         """Note the answer; return what the journal must hold before the caller hears of it."""
-        self.answered_at = self._clock.wall_s()
+        record = self.record
+        record.answered_at = answered_at = self._clock.wall_s()
+        record.sip_status = 200
         self._answered_on = self._clock.monotonic()
         if is_recorded:
-            day = datetime.fromtimestamp(self.answered_at, UTC).strftime("%Y/%m/%d")
-            self.recording = f"{day}/{self.id}.wav"
-        return self._cdr(None, {})
+            day = datetime.fromtimestamp(answered_at, UTC).strftime("%Y/%m/%d")
+            record.recording = f"{day}/{self.id}.wav"
+        return copy(record)
 
     def unanswer(self) -> None:
         """The caller never heard of the answer: it gave up, or the disk did."""
-        self.answered_at = None
-        self.recording = ""
+        self.record.answered_at = self.record.recording = None
 
     def hang_up(self) -> None:
         """Note that the talk is over, for a record that still waits for something."""
@@ -79,66 +91,39 @@ class Draft:
 
     def so_far(self, end: Ending | None = None) -> Cdr:
         """Return the record as it stands, for the journal; `end` where it is over already."""
-        return self._cdr(end, {})
+        record = copy(self.record)
+        if end is not None:
+            self._end(record, end)
+        return record
 
     def keep(self, recorded: Recorded) -> None:
         """Take what became of the recording."""
-        self.recording_sha256, self.is_degraded = recorded.sha256, recorded.is_degraded
+        self._recorded = recorded
 
     def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
         """Return the whole record."""
-        return self._cdr(end, media)
+        record = copy(self.record)
+        self._end(record, end)
+        if (a := media.get("a")) is not None:
+            record.a_codec, record.a_packets, record.a_lost = a.codec, a.packets, a.lost
+            record.a_jitter_ms, record.a_mos = a.jitter_ms, a.mos
+        if (b := media.get("b")) is not None:
+            record.b_codec, record.b_packets, record.b_lost = b.codec, b.packets, b.lost
+            record.b_jitter_ms, record.b_mos = b.jitter_ms, b.mos
+        return record
 
-    def _cdr(self, end: Ending | None, media: dict[str, LegStatistics]) -> Cdr:
-        so_far = Cdr(
-            id=self.id,
-            call_id=name_of(self.call_id),
-            parent_id=self.parent_id,
-            node=self.node,
-            customer=self.customer or None,
-            account=self.account or None,
-            direction=self.direction,
-            caller_asserted=self.caller_asserted or None,
-            caller_shown=self.caller_shown or None,
-            callee_dialled=self.callee_dialled or None,
-            callee_routed=self.callee_routed or None,
-            device=self.device or None,
-            trunk=self.trunk or None,
-            carrier=self.carrier or None,
-            tries=self.tries,
-            setup_at=self.setup_at,
-            ringing_at=self.ringing_at,
-            answered_at=self.answered_at,
-            sip_status=200,
-            recording=self.recording or None,
-            recording_sha256=self.recording_sha256 or None,
-        )
-        return so_far if end is None else self._ended(so_far, end, media)
-
-    def _ended(self, so_far: Cdr, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
-        a, b = media.get("a"), media.get("b")
+    def _end(self, record: Cdr, end: Ending) -> None:
         late_s = end.proof_age_s or 0.0
         ended_at, ended_on = self._over or (self._clock.wall_s(), self._clock.monotonic())
-        is_answered = self.answered_at is not None
-        return replace(
-            so_far,
-            ended_at=ended_at - late_s,
-            talked_s=max(0.0, ended_on - self._answered_on - late_s) if is_answered else None,
-            ended_by=end.by,
-            sip_status=end.status,
-            q850_cause=end.q850,
-            rule=end.rule or None,
-            reason=name_of(end.reason) or None,
-            a_codec=a.codec if a else None,
-            a_packets=a.packets if a else None,
-            a_lost=a.lost if a else None,
-            a_jitter_ms=a.jitter_ms if a else None,
-            a_mos=a.mos if a else None,
-            b_codec=b.codec if b else None,
-            b_packets=b.packets if b else None,
-            b_lost=b.lost if b else None,
-            b_jitter_ms=b.jitter_ms if b else None,
-            b_mos=b.mos if b else None,
-            recording_degraded=self.is_degraded if self.recording else None,
-            inferred_end=end.proof_age_s is not None,
-        )
+        record.ended_at = ended_at - late_s
+        if record.answered_at is not None:
+            record.talked_s = max(0.0, ended_on - self._answered_on - late_s)
+        record.ended_by = end.by
+        record.sip_status, record.q850_cause = end.status, end.q850
+        record.rule, record.reason = end.rule or None, name_of(end.reason) or None
+        record.inferred_end = end.proof_age_s is not None
+        recorded = self._recorded
+        if recorded is not None:
+            record.recording_sha256 = recorded.sha256 or None
+        if record.recording is not None:  # as long as nobody says that it is whole
+            record.recording_degraded = recorded is None or recorded.is_degraded

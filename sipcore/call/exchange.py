@@ -40,17 +40,18 @@ def passable(status: int, instead: int) -> int:
 class Exchange:
     """Holds the offer that is open in a call, if one is. `give_up_at`: when it is given up."""
 
+    give_up_at: float | None = None
+    _asker: Leg | None = None
+    _other: Leg | None = None
+    _asked: Transaction | None = None  # the request that came
+    _passed: Transaction | None = None  # the request that we sent on
+    _offer = b""
+    _is_delayed = False
+    _unacked: Response | None = None  # the other's 2xx, waiting for the asker's ACK
+
     def __init__(self, media: MediaSession, ids: Ids) -> None:
         self._media = media
         self._ids = ids
-        self._asker: Leg | None = None
-        self._other: Leg | None = None
-        self._asked: Transaction | None = None  # the request that came
-        self._passed: Transaction | None = None  # the request that we sent on
-        self._offer = b""
-        self._is_delayed = False
-        self._unacked: Response | None = None  # the other's 2xx, waiting for the asker's ACK
-        self.give_up_at: float | None = None
 
     @property
     def is_open(self) -> bool:

@@ -57,7 +57,7 @@ Start = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class Front:
-    """One per node. `start` runs a call's coroutine, owned by the node."""
+    """One per node. `start` runs a coroutine, owned by the node; a call owns its own."""
 
     def __init__(
         self,
@@ -93,35 +93,36 @@ class Front:
             self.reception.arrive(request, flow)
         elif (refusal := self._inspect(request, flow)) is not None:
             endpoint.reply_statelessly(request, flow, *refusal)
+        elif method == "INVITE":
+            self._invite(request, flow)
         elif method == "REGISTER":
             self.reception.arrive(request, flow)
-        elif request.method == "OPTIONS":
+        elif method == "OPTIONS":
             self._options(request, flow)
-        elif request.method == "MESSAGE":
+        elif method == "MESSAGE":
             self._message(request, flow)
-        elif request.method == "SUBSCRIBE" and self.watchers is not None:
-            self._subscribe(request, flow)
         else:
-            self._invite(request, flow)
+            self._subscribe(request, flow)
 
     def _inspect(self, request: Request, flow: Flow) -> tuple[int, Headers | None] | None:
         """Return status and headers of a refusal that needs no knowledge of who asks."""
         method, headers = request.method, request.headers
-        if method not in ("INVITE", "MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"):
+        is_invite = method == "INVITE"
+        if not is_invite and method not in ("MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"):
             return self._unwanted(method, flow)
         scheme = Uri.parse(request.uri).scheme
-        if scheme not in ("sip", "sips") and not (scheme == "tel" and method == "INVITE"):
+        if scheme != "sip" and scheme != "sips" and not (scheme == "tel" and is_invite):
             return 416, None
-        if method == "INVITE" and request.number("Max-Forwards", 255) == 0:
+        if is_invite and request.number("Max-Forwards", 255) == 0:
             return 483, None
         # Proxy-Require is for proxies, and none is here
         if "Require" in headers and (wanted := self._unknown_tags(request)):
             return 420, {"Unsupported": [", ".join(wanted)]}
-        if "Session-Expires" in headers and method == "INVITE":
+        if "Session-Expires" in headers and is_invite:
             rules = self._desk.settings.refresh
             if is_too_short(request, rules):
                 return 422, {"Min-SE": [str(rules.least_s)]}
-        return _inspect_invite(request) if method == "INVITE" else None
+        return _inspect_invite(request) if is_invite else None
 
     def _unwanted(self, method: str, flow: Flow) -> tuple[int, Headers | None]:
         """Return the refusal of a method that nothing outside a dialog is asked by."""
@@ -196,7 +197,8 @@ class Front:
             is_critical=critical,
         )
         counted = self._guard.call_of(flow.remote_address, desk.loop.time(), _who(source))
-        self._start(bridge(Call(desk, request, flow, attempt), counted))
+        call = Call(desk, request, flow, attempt)
+        call.task = desk.loop.create_task(bridge(call, counted))
 
     def _message(self, request: Request, flow: Flow) -> None:
         """Deliver a MESSAGE of somebody who has signed in, or of a listed peer."""
@@ -273,10 +275,11 @@ def _who(source: Source) -> tuple[str, ...]:
 
 def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
     """A dialog has one Contact (RFC 3261 8.1.1.8; in RFC 2543's days none), and a body to read."""
-    contact = request.contact
-    if contact is None and request.values("Contact"):
-        return 400, None
-    if contact is not None and contact.uri.scheme not in ("sip", "sips"):
+    contact, headers = request.contact, request.headers
+    if contact is None:
+        if request.values("Contact"):
+            return 400, None
+    elif contact.uri.scheme not in ("sip", "sips"):
         return 400, None
     if forwards_of(request) > MOST_FORWARDS:
         return 483, {"Reason": [write_q850(25, "forwarded too often")]}
@@ -284,8 +287,7 @@ def _inspect_invite(request: Request) -> tuple[int, Headers | None] | None:
         return None
     if request.first("Content-Type") != SDP and request.content_type not in ("", SDP):
         return None if unpack(request) else (415, {"Accept": [SDP]})
-    encoding = request.first("Content-Encoding")
-    if encoding and encoding.lower() != "identity":
+    if "Content-Encoding" in headers and headers["Content-Encoding"][0].lower() != "identity":
         return 415, {"Accept-Encoding": ["identity"]}
     return None
 

@@ -100,7 +100,11 @@ class Won(Struct):
 
 
 class Group:
-    """Targets that ring together, and what has come of them."""
+    """Targets that ring together, and what has come of them. `carrier`: its id, where it is one."""
+
+    has_rung = False
+    rung_at: float | None = None
+    is_ours = False  # it ended for our own reason, not for what the targets did
 
     def __init__(
         self, targets: tuple[Target, ...], slot: Slot, permit: Permit, offer: bytes
@@ -113,10 +117,8 @@ class Group:
         self.ways: dict[CalleeLeg, Way] = {}
         self.refusals: list[Ending] = []
         self.deflections: list[Deflection] = []
-        self.is_carrier = isinstance(targets[0], CarrierTarget)
-        self.has_rung = False
-        self.rung_at: float | None = None
-        self.is_ours = False  # it ended for our own reason, not for what the targets did
+        first = targets[0]
+        self.carrier = first.id if isinstance(first, CarrierTarget) else None
 
     @property
     def is_lost(self) -> bool:
@@ -128,6 +130,10 @@ class Group:
     def is_heard(self) -> bool:
         """True when something has come back from one of them."""
         return any(map(_IS_HEARD, self.legs))
+
+    @property
+    def is_carrier(self) -> bool:
+        return self.carrier is not None
 
     @property
     def has_other_places(self) -> bool:
@@ -150,11 +156,6 @@ class Group:
         self.legs.append(leg)
         self.ways[leg] = way
         return leg
-
-    @property
-    def carrier(self) -> str | None:
-        first = self.targets[0]
-        return first.id if isinstance(first, CarrierTarget) else None
 
     def result(self, outcome: Won | Ending | None) -> Result:
         """Return what the outcome says of the carrier."""

@@ -25,14 +25,17 @@ class Inbox(Generic[Item]):
     def feed(self, item: Item) -> None:
         """Put an item in; wakes the reader."""
         self._items.append(item)
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def next(self, until: float | None = None) -> Item | None:
         """Take the next item; None when `until` (loop time) has passed without one."""
         items = self._items
         while not items:
             if until is None:
-                self._stop_timer()
+                if self._timer is not None:
+                    self._stop_timer()
             elif until <= self._loop.time():
                 return None
             elif self._timer is None or until < self._timer_at:
@@ -48,7 +51,7 @@ class Inbox(Generic[Item]):
     def drain(self) -> list[Item]:
         """Take all that is left; nobody waits any more."""
         self._stop_timer()
-        items = list(self._items)
+        items = self._items.copy()
         self._items.clear()
         return items
 
@@ -63,8 +66,5 @@ class Inbox(Generic[Item]):
 
     def _timeout(self) -> None:
         self._timer = None
-        self._wake()
-
-    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

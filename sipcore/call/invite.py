@@ -13,6 +13,7 @@ from sipcore.call.wish import with_number
 from sipcore.message.address import Address
 from sipcore.message.diversion import diversion, history
 from sipcore.message.flow import Hop
+from sipcore.message.memory import remembered
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 from sipcore.message.values import quote
@@ -27,7 +28,7 @@ from sipcore.policy.attempt import (
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.store.bindings import BindingKey
 
-ANONYMOUS = Uri(user="anonymous", host="anonymous.invalid")  # RFC 3323 4.1.1.3
+ANONYMOUS = "sip:anonymous@anonymous.invalid"  # RFC 3323 4.1.1.3
 
 
 class Inviter(Protocol):
@@ -57,7 +58,7 @@ class Way(Struct, frozen=True, gc=False):
 
     `route` and `contact` belong to one that has registered: its path (RFC 3327), its binding.
     `others` are the peer's next places, for when this one fails (RFC 3263 4.3). `peer`: the carrier
-    or trunk that it leads to.
+    or trunk that it leads to. `to`: what stands in To, where that is known already.
     """
 
     who: str
@@ -68,6 +69,7 @@ class Way(Struct, frozen=True, gc=False):
     contact: BindingKey | None = None
     others: tuple[Hop, ...] = ()
     peer: Peer | None = None
+    to: str = ""
 
 
 async def ways_to(call: Inviter, target: Target) -> list[Way]:
@@ -77,7 +79,7 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
         return await _by_uri(call, book.carriers[target.id], target)
     if isinstance(target, ExtensionTarget):
         found = contacts.ways_to(target.customer, target.number)
-        shown = call.draft.caller_shown
+        shown = call.draft.record.caller_shown or ""
         return [Way(target.number, one.uri, one.hop, shown, one.route, one.key) for one in found]
     trunk = book.trunks[target.id]
     found = contacts.ways_to(trunk.customer, trunk.user) if trunk.user else []
@@ -89,20 +91,22 @@ async def ways_to(call: Inviter, target: Target) -> list[Way]:
 async def _by_uri(call: Inviter, peer: Peer, target: CarrierTarget | TrunkTarget) -> list[Way]:
     """Return the way to a peer's URI, by the route that it has given us with a registration."""
     assert peer.uri is not None
-    uri = with_user(Uri.parse(peer.uri), target.number)
     route: tuple[str, ...] = ()
     if isinstance(peer, Carrier) and peer.registration is not None:
         route = call.desk.trunks.registrations.service_route(peer.id)
-    endpoint = call.desk.endpoint
-    hops = await endpoint.hops_to(Uri.parse(route[0]) if route else uri)
+    endpoint, first = call.desk.endpoint, route[0] if route else peer.uri
+    hops = endpoint.ways.hops_at_once(first)
+    if hops is None:
+        hops = await endpoint.hops_to(Uri.parse(first))
     if not hops:
         return []
     call.desk.trunks.expect(hops)
     for hop in hops:
         endpoint.detours.set(hop, peer.over_mtu)
     others = tuple(hops[1:MOST_PLACES])
-    told = tuple(f"<{one}>" for one in route)
-    return [Way(peer.id, str(uri), hops[0], target.caller, told, others=others, peer=peer)]
+    told = tuple([f"<{one}>" for one in route])
+    uri, to = _at(peer.uri, target.number)
+    return [Way(peer.id, uri, hops[0], target.caller, told, None, others, peer, to)]
 
 
 def _bulk(trunk: Trunk, reach: Reach, target: TrunkTarget) -> Way:
@@ -111,9 +115,33 @@ def _bulk(trunk: Trunk, reach: Reach, target: TrunkTarget) -> Way:
     return Way(trunk.id, uri, reach.hop, target.caller, reach.route, reach.key, peer=trunk)
 
 
-def with_user(uri: Uri, user: str) -> Uri:
-    """Put a number in front of a peer's address."""
-    return Uri(uri.scheme, user, None, uri.host, uri.port, uri.params)
+def _at(uri: str, number: str) -> tuple[str, str]:
+    """Put a number in front of a peer's address; return the URI, and what names it in To."""
+    scheme, place, params = _parts(uri)
+    user = number if _is_plain_user(number) else str(Uri("tel", number))[4:]
+    at = f"{scheme}:{user}@{place}"
+    return at + params, f"<{at}>"
+
+
+@remembered
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Return scheme, host with its port, and parameters of a URI, as they are written."""
+    read = Uri.parse(uri)
+    place = str(Uri(read.scheme, None, None, read.host, read.port)).partition(":")[2]
+    whole = str(Uri(read.scheme, None, None, read.host, read.port, read.params))
+    return read.scheme, place, whole.removeprefix(f"{read.scheme}:{place}")
+
+
+def _is_plain_user(user: str) -> bool:
+    """Tell digits and letters, + before them or not: they are written as they are."""
+    return user.isascii() and user.removeprefix("+").isalnum()
+
+
+def _shown(user: str, host: str) -> str:
+    """Write the caller's URI."""
+    if not user:
+        return ANONYMOUS
+    return f"sip:{user}@{host}" if _is_plain_user(user) else str(Uri(user=user, host=host))
 
 
 def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
@@ -122,19 +150,19 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     name = f"{quote(permit.caller_name)} " if permit.caller_name else ""
     name = name if way.caller else '"Anonymous" '
     host = hop.sent_by.rpartition(":")[0]
-    shown = Uri(user=way.caller, host=host) if way.caller else ANONYMOUS
-    called = Uri.parse(way.uri)
+    shown = _shown(way.caller, host)
     line = f"{name}<{shown}>"
+    is_carrier = isinstance(way.peer, Carrier)
     headers: Headers = {
         "Via": [],
         "Max-Forwards": [str(call.max_forwards - 1)],
         "From": [f"{line};tag={ids.token()}"],
-        "To": [_to(way.uri, called)],
-        "Call-ID": [ids.token(32)],
+        "To": [way.to or _to(way.uri)],
+        "Call-ID": [ids.token() + ids.token()],
         "CSeq": ["1 INVITE"],
-        "Contact": [hop.contact(scheme=called.scheme)],
-        "Allow": [ALLOW_CARRIERS if isinstance(way.peer, Carrier) else ALLOW],
-        **(settings.told_carriers if isinstance(way.peer, Carrier) else settings.told_callees),
+        "Contact": [hop.contact(scheme=way.uri.partition(":")[0].lower())],
+        "Allow": [ALLOW_CARRIERS if is_carrier else ALLOW],
+        **(settings.told_carriers if is_carrier else settings.told_callees),
     }
     if way.route:
         headers["Route"] = list(way.route)
@@ -142,7 +170,7 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
         headers["P-Asserted-Identity"] = [line]
     offer = call.desk.media.facing(offer, hop.flow.remote_address)
     if call.diverted is not None and way.peer is not None:
-        headers |= _forwarded(way.peer, call.diverted, shown, called)
+        headers |= _forwarded(way.peer, call.diverted, shown, way.uri)
     if call.referrer is not None and way.peer is None:
         headers |= _referred(call.book, call.referrer, way)
     if offer:
@@ -153,16 +181,18 @@ def invite(call: Inviter, permit: Permit, way: Way, offer: bytes) -> Request:
     return request
 
 
-def _to(text: str, uri: Uri) -> str:
+def _to(text: str) -> str:
     """Name whom a call is for: a To has nothing that tells the way (RFC 3261 19.1.1)."""
+    uri = Uri.parse(text)
     if uri.params or uri.headers or uri.password:
         return Address(Uri(uri.scheme, uri.user, host=uri.host, port=uri.port)).to_text()
     return f"<{text}>"
 
 
-def _forwarded(peer: Peer, reason: str, by: Uri, to: Uri) -> Headers:
+def _forwarded(peer: Peer, reason: str, shown: str, called: str) -> Headers:
     """Tell a peer that wants to know it which of the customer's numbers has forwarded the call."""
     headers: Headers = {}
+    by, to = Uri.parse(shown), Uri.parse(called)
     tell = peer.profile.forwards_told
     if tell in ("diversion", "both"):
         headers["Diversion"] = [diversion(by, reason)]

@@ -16,15 +16,21 @@ def keep(leg: Leg) -> LegLine:
     """Return a leg's line. It must have a dialog."""
     dialog = leg.dialog
     assert dialog is not None
-    flow = dialog.flow
+    flow, route = dialog.flow, tuple(dialog.route_set)
     leg.kept_at = dialog.peer_contact, flow
+    texts = dialog.call_id, dialog.local, dialog.remote, dialog.peer_contact
+    if not "".join((*texts, *route)).isascii():
+        call_id, local, remote, contact = map(_to_line, texts)
+        route = tuple(map(_to_line, route))
+    else:
+        call_id, local, remote, contact = texts
     return LegLine(
         leg.side,
-        _to_line(dialog.call_id),
-        _to_line(dialog.local),
-        _to_line(dialog.remote),
+        call_id,
+        local,
+        remote,
         dialog.local_number,
-        _to_line(dialog.peer_contact),
+        contact,
         (
             flow.transport,
             flow.local_address,
@@ -32,7 +38,7 @@ def keep(leg: Leg) -> LegLine:
             flow.remote_address,
             flow.remote_port,
         ),
-        tuple(map(_to_line, dialog.route_set)),
+        route,
         flow.domain,
         _peer(leg.party),
     )
@@ -55,7 +61,10 @@ def has_moved(leg: Leg) -> bool:
     return (
         kept_at is not None
         and dialog is not None
-        and (dialog.peer_contact != kept_at[0] or dialog.flow != kept_at[1])
+        and (
+            dialog.peer_contact != kept_at[0]
+            or (dialog.flow is not kept_at[1] and dialog.flow != kept_at[1])
+        )
     )
 
 

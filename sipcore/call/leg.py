@@ -30,6 +30,7 @@ from sipcore.message.signer import CHALLENGED, Signer
 from sipcore.message.uri import Uri
 from sipcore.policy.attempt import CarrierTarget, Source, Target
 from sipcore.policy.profile import Dtmf
+from sipcore.transport.resolve import is_address
 
 if TYPE_CHECKING:
     from sipcore.call.deflect import Deflection
@@ -80,6 +81,17 @@ class Owner(Protocol):
     def id(self) -> str: ...
 
 
+class Signed:
+    """Requests that were signed. `again`: those sent once more, and for which; `users`: who waits
+    for what comes of one."""
+
+    __slots__ = ("again", "users")
+
+    def __init__(self) -> None:
+        self.again: dict[Transaction, Transaction] = {}
+        self.users: dict[Transaction, User] = {}
+
+
 class Leg:
     """What a caller's and a callee's leg have in common once there is a dialog.
 
@@ -87,8 +99,19 @@ class Leg:
     answers are acknowledged and ended, late requests get 481.
     """
 
+    # What most legs never set costs them nothing: it is the class's.
     side: Side
     dtmf: Dtmf = "any"
+    kept_at: tuple[str, Flow] | None = None  # where the journal has its peer
+    party: Party = None  # who it is, in the words of policy
+    owner: Owner | None = None
+    has_referred = False
+    rules = refresh.Rules()
+    timer: refresh.Refresh | None = None  # the session timer, if one runs (RFC 4028)
+    allow: list[str] | None = None  # the peer's Allow, row by row
+    _scheme = "sip"  # of our Contact (RFC 3261 12.1.1)
+    _bye_owed: Headers | None = None
+    _signed: "Signed | None" = None
 
     def __init__(self, endpoint: Endpoint, notify: Notify, contact_user: str, source: str) -> None:
         self.endpoint = endpoint
@@ -97,47 +120,50 @@ class Leg:
         self.negotiation = Negotiation()
         self.is_over = False
         self.awaits_ack = False  # somebody waits for what an ACK carries
+        self.signer: Signer | None = None  # of what is sent to a peer that wants credentials
         self._notify = notify
         self._contact_user = contact_user
-        self._scheme = "sip"  # of our Contact (RFC 3261 12.1.1)
         self._is_unacked = False
-        self._bye_owed: Headers | None = None
-        self.kept_at: tuple[str, Flow] | None = None  # where the journal has its peer
-        self.party: Party = None  # who it is, in the words of policy
-        self.owner: Owner | None = None
-        self.has_referred = False
-        self.rules = refresh.Rules()
-        self.timer: refresh.Refresh | None = None  # the session timer, if one runs (RFC 4028)
-        self.allow: list[str] | None = None  # the peer's Allow, row by row
-        self.signer: Signer | None = None  # of what is sent to a peer that wants credentials
-        self._signed_again: dict[Transaction, Transaction] = {}  # for which it was sent again
-        self._users: dict[Transaction, User] = {}  # who waits for what was signed
 
     def feed(self, event: Told) -> None:
         """Take an event of this leg's transactions and dialogs."""
-        if self.signer is not None and isinstance(event, Reply):
-            if self._signs_again(event):
+        if isinstance(event, Reply):
+            if self.signer is not None and self._takes(event):
                 return
-            if (user := self._users.get(event.transaction)) is not None:
-                if event.response.status >= 200:
-                    del self._users[event.transaction]
-                user.feed(event)
+        elif isinstance(event, Acked):
+            self._conclude(event)
+            if not self.awaits_ack:
                 return
-        is_ack = isinstance(event, Acked)
-        if is_ack or isinstance(event, Unacked):
-            if event.transaction.is_answered:  # else an 18x was not acknowledged
-                self._is_unacked = False
-                self.negotiation.step(CONCLUDE)
-                if self._bye_owed is not None:
-                    self._send_bye(self._bye_owed)
-            if is_ack and not self.awaits_ack:
-                return
+        elif isinstance(event, Unacked):
+            self._conclude(event)
         if not self.is_over:
             self._notify(self, event)
         elif isinstance(event, Within):
             self.endpoint.respond(event.transaction, 200 if event.request.method == "BYE" else 481)
         elif isinstance(event, Reply):
             self._late_reply(event)
+
+    def _takes(self, event: Reply) -> bool:
+        """Take the reply to what was signed, where that is all: it is signed again, or is told to
+        who has asked for it."""
+        if self._signs_again(event):
+            return True
+        users = self._signed.users if self._signed is not None else {}
+        user = users.get(event.transaction)
+        if user is None:
+            return False
+        if event.response.status >= 200:
+            del users[event.transaction]
+        user.feed(event)
+        return True
+
+    def _conclude(self, event: Acked | Unacked) -> None:
+        """The ACK of a 2xx has come, or will not; or that of an 18x, which changes nothing."""
+        if event.transaction.is_answered:
+            self._is_unacked = False
+            self.negotiation.step(CONCLUDE)
+            if self._bye_owed is not None:
+                self._send_bye(self._bye_owed)
 
     def _hop(self, dialog: Dialog) -> Hop:
         return hop_within(self.endpoint, dialog)
@@ -185,7 +211,8 @@ class Leg:
         if self.signer is None or user is None:
             return self.endpoint.request(request, hop, user or self)
         transaction = self.endpoint.request(request, hop, self)  # which may have to sign again
-        self._users[transaction] = user
+        self._signed = self._signed or Signed()
+        self._signed.users[transaction] = user
         return transaction
 
     def _renewing(self, hop: Hop, method: str, body: bytes) -> Headers:
@@ -243,7 +270,8 @@ class Leg:
         request, response, signer = event.request, event.response, self.signer
         if signer is None or self.dialog is None or response.status < 200:
             return False
-        first = self._signed_again.pop(event.transaction, event.transaction)
+        signed = self._signed = self._signed or Signed()
+        first = signed.again.pop(event.transaction, event.transaction)
         event.transaction = first
         if response.status not in CHALLENGED or event.is_local:
             signer.accepted()
@@ -254,7 +282,7 @@ class Leg:
         again = self.dialog.request(request.method, extra, request.body)
         signer.sign(again)
         transaction = self.endpoint.request(again, self._hop(self.dialog), self)
-        self._signed_again[transaction] = first
+        signed.again[transaction] = first
         return True
 
     def ack(self, response: Response, body: bytes = b"") -> None:
@@ -366,10 +394,18 @@ def hop_within(endpoint: Endpoint, dialog: Dialog) -> Hop:
     to a name that has no address.
     """
     flow = dialog.flow
-    uri = Uri.parse(dialog.next_hop())
-    if not dialog.route_set and (flow.is_reliable or is_behind_nat(uri, flow)):
-        return endpoint.hop_by(flow)
-    return endpoint.hop_at_once(uri) or endpoint.hop_by(flow)
+    if dialog.route_set:
+        return endpoint.hop_at_once(Uri.parse(dialog.next_hop())) or endpoint.hop_by(flow)
+    if (kept := endpoint.ways.within.get((dialog.peer_contact, flow))) is not None:
+        return kept
+    uri = Uri.parse(dialog.peer_contact)
+    hop = None
+    if not flow.is_reliable and not is_behind_nat(uri, flow):
+        hop = endpoint.hop_at_once(uri)
+    hop = hop or endpoint.hop_by(flow)
+    if is_address(uri.address):  # a name may lead elsewhere the next time
+        endpoint.ways.keep_within(dialog.peer_contact, flow, hop)
+    return hop
 
 
 def _nobody(leg: Leg, event: Told) -> None:

@@ -57,9 +57,9 @@ class Onward:
         self.book = call.book
         self.id = desk.ids.record(desk.clock.wall_s())
         self.inbox: Inbox[Item] = desk.inbox()
-        self.draft = Draft(desk.clock, self.id, call.draft.call_id, desk.settings.node)
-        self.draft.parent_id = call.draft.id
-        self.draft.callee_dialled = attempt.dialled
+        self.draft = Draft(desk.clock, self.id, call.draft.record.call_id, desk.settings.node)
+        self.draft.record.parent_id = call.draft.id
+        self.draft.record.callee_dialled = attempt.dialled or None
         self.max_forwards = call.max_forwards - 1
         self.is_delayed = True  # early media is not for somebody who talks or is on hold
         self.outcome: Won | Ending | None = None
@@ -188,7 +188,7 @@ class Onward:
             if (fault := self._loop_in(verdict)) is not None:
                 return fault
             if verdict.direction == "internal":  # who is called sees who calls, not who forwards
-                self.draft.caller_shown = self._call.draft.caller_shown
+                self.draft.record.caller_shown = self._call.draft.record.caller_shown
                 name = "" if self._call.permit is None else self._call.permit.caller_name
                 verdict = structs.replace(verdict, caller_name=name)
         self.permit = verdict

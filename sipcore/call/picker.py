@@ -74,9 +74,9 @@ class Picker(CallerLeg):
         if slot is None:
             self.refuse(503)
             return None
-        call.draft.callee_routed = self.who
+        call.draft.record.callee_routed = self.who
         if self._by.kind == "trunk":
-            call.draft.trunk = self._by.id
+            call.draft.record.trunk = self._by.id
         return slot
 
     def _agree(self, call: "Caller") -> None:

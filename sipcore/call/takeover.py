@@ -177,7 +177,7 @@ class Takeover(Transfer):
             slot.release()
             draft.unanswer()
             call.desk.journal.append(Ended(draft.finish(answer, {})))
-            call.desk.metrics.count_call(draft.direction, answer.status)
+            call.desk.metrics.count_call(draft.record.direction, answer.status)
             self._refuse(answer.status)
             return None
         newcomer.answer(answer)
@@ -213,13 +213,13 @@ class Takeover(Transfer):
             self._newcomer.invite.call_id,
             desk.settings.node,
         )
-        draft.parent_id = call.draft.id
-        draft.direction = "internal"
-        draft.customer, draft.account = by.customer, by.account
-        draft.caller_shown = self.source.id
-        draft.callee_dialled = draft.callee_routed = by.id
+        record = draft.record
+        record.parent_id = call.draft.id
+        record.customer, record.account = by.customer or None, by.account or None
+        record.caller_shown = self.source.id
+        record.callee_dialled = record.callee_routed = by.id
         if by.kind == "trunk":
-            draft.trunk = by.id
+            record.trunk = by.id
         return draft
 
     @property

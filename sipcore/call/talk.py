@@ -41,6 +41,12 @@ _log = logger(__name__)
 class Talk:
     """What is open between the two sides."""
 
+    spared: Leg | None = None  # of another call's transfer: it may hang up
+    is_over = False
+    _doubted: Leg | None = None
+    _ask_at: float | None = None  # when the doubted leg is asked
+    _transfer: Transfer | None = None
+
     def __init__(self, call: "Call") -> None:
         self._call = call
         self._legs = call.sides
@@ -53,12 +59,8 @@ class Talk:
         self._carried: dict[Transaction, tuple[Transaction, Leg]] = {}  # and who is asked
         self._probes: dict[Transaction, float] = {}  # OPTIONS, and when its leg was last heard
         self._silent: dict[str, tuple[float, float]] = {}  # side: found silent at, last heard at
-        self._heard_at = dict.fromkeys(("a", "b"), call.desk.loop.time())
-        self._doubted: Leg | None = None
-        self._ask_at: float | None = None  # when the doubted leg is asked
-        self._transfer: Transfer | None = None
-        self.is_over = False
-        self.spared: Leg | None = None  # of another call's transfer: it may hang up
+        now = call.desk.loop.time()
+        self._heard_at = {"a": now, "b": now}
 
     async def run(self) -> Ending:
         """Return how the call ended; the legs that are still up are the caller's business."""
@@ -66,7 +68,10 @@ class Talk:
         try:
             while True:
                 item = await inbox.next(self._next_at())
-                end = await (self._act() if item is None else self._heed(item))
+                if isinstance(item, tuple):
+                    end = await self._heed_leg(*item)
+                else:
+                    end = await (self._act() if item is None else self._heed(item))
                 if end is not None:
                     return end
         finally:
@@ -126,10 +131,8 @@ class Talk:
         return self._inferred(f"{leg.side} leg: its session was not refreshed", heard_at)
 
     async def _heed(self, item: Item) -> Ending | None:
-        """Act on one item of the inbox."""
+        """Act on one item of the inbox that is not a leg's."""
         match item:
-            case (Leg() as leg, event):
-                return await self._heed_leg(leg, event)
             case Ending():
                 return item
             case Silent():

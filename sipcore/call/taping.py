@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 def is_recorded(call: "Call", permit: Permit, leg: CalleeLeg | Picker) -> bool:
     """Say whether the caller's extension or the one that answered is to be recorded."""
-    source = call.attempt.source
-    if source.kind == "extension" and _asks(call, source.customer, source.id):
+    if permit.is_recorded:
         return True
-    for group in permit.targets:
+    for group in permit.targets if permit.direction != "outbound" else ():
         for target in group:
             if isinstance(target, ExtensionTarget) and target.number == leg.who:
                 return _asks(call, target.customer, target.number)

@@ -261,7 +261,7 @@ class Transfer:
         if not call.parts:
             call.parts.append(Part(call.draft, call.sides["b"]))
         call.parts += parts
-        end = hung_up("callee", reason=f"transferred to {parts[0].draft.callee_dialled}")
+        end = hung_up("callee", reason=f"transferred to {parts[0].draft.record.callee_dialled}")
         for leg in leaving:
             part.leave(call.parts, leg, end)
         newcomer.join(self.side, call, call.notify)

@@ -28,6 +28,7 @@ from sipcore.transport.guard import source_of
 from sipcore.transport.resolve import is_address
 
 REACHED_S = 7200.0  # after the last call that went there
+REACHED_STEP_S = 60.0  # how exactly that is known
 MOST_REACHED = 10_000
 
 _log = logger(__name__)
@@ -142,10 +143,12 @@ class Trunks:
 
     def expect(self, hops: Sequence[Hop]) -> None:
         """Take note that a call goes to a peer: from there it is answered, listed or not."""
-        until = self._loop.time() + REACHED_S
+        reached, until = self._reached, self._loop.time() + REACHED_S
         for hop in hops:
-            self._reached.pop(hop.flow.remote_address, None)  # the oldest come first
-            self._reached[hop.flow.remote_address] = until
+            address = hop.flow.remote_address
+            if reached.get(address, 0.0) < until - REACHED_STEP_S:
+                reached.pop(address, None)  # the oldest come first
+                reached[address] = until
         while len(self._reached) > MOST_REACHED:
             del self._reached[next(iter(self._reached))]
 

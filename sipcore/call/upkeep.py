@@ -34,14 +34,15 @@ _log = logger(__name__)
 class Upkeep:
     """One per call that talks. `next_at`: when `act` must be called; None for never."""
 
+    _offering: tuple[Transaction, Leg] | None = None
+    _count = 0
+
     def __init__(self, media: MediaSession, ids: Ids, legs: Mapping[Side, Leg]) -> None:
         self._media = media
         self._ids = ids
         self._legs = legs
         self._due: dict[Side, float] = {}  # from when on a side may be told
         self._refreshing: dict[Transaction, Leg] = {}  # UPDATEs without SDP
-        self._offering: tuple[Transaction, Leg] | None = None
-        self._count = 0
 
     @property
     def is_open(self) -> bool:

@@ -12,8 +12,10 @@ Direction = Literal["internal", "outbound", "inbound"]
 EndedBy = Literal["caller", "callee", "node"]
 
 
-class Cdr(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Cdr(Struct, kw_only=True, omit_defaults=True, gc=False):
     """The record of one attempt. The order of the fields is that of the columns in every export.
+
+    Its draft fills it in while the call lasts (call/draft.py); nobody else changes one.
 
     None: not reached, or not known. `_at` are seconds since 1970-01-01 UTC, `_s` seconds measured
     on the monotonic clock, `amount` yuan. What is known from the first moment must be given.

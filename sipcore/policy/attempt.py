@@ -21,11 +21,11 @@ class Source(Struct, frozen=True, gc=False):
 
 def source_of(who: Identity | Trunk | Carrier) -> Source:
     """Return whom a digest identity or a peer's address stands for, as the source of a call."""
+    if isinstance(who, Identity):
+        return Source(who.kind, who.id, who.customer, who.account)
     if isinstance(who, Carrier):
         return Source("carrier", who.id)
-    if isinstance(who, Trunk):
-        return Source("trunk", who.id, who.customer, who.account)
-    return Source(who.kind, who.id, who.customer, who.account)
+    return Source("trunk", who.id, who.customer, who.account)
 
 
 class Attempt(Struct, frozen=True, gc=False):
@@ -79,7 +79,8 @@ class Permit(Struct, frozen=True, gc=False):
     """The call may be tried. `targets`: groups, one after the other; all of a group ring at once.
 
     `slots` are taken before any INVITE leaves. `caller_shown` is +E.164 towards outside, an
-    extension's number (and `caller_name`) inside. `device` is the caller's kind of device.
+    extension's number (and `caller_name`) inside. `device` is the caller's kind of device;
+    `is_recorded`: the caller's calls are.
     """
 
     direction: Direction
@@ -93,6 +94,7 @@ class Permit(Struct, frozen=True, gc=False):
     slots: tuple[Want, ...]
     device: str
     is_emergency: bool = False
+    is_recorded: bool = False
 
 
 class Refuse(Struct, frozen=True, gc=False):

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from sys import intern
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
 from sipcore.message.flow import OverMtu
 from sipcore.numbering import Home, PrefixTable, normalise
+from sipcore.policy.concurrency import Want, carrier_key
 from sipcore.policy.peers import PeerAddress, Peers
 from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.shelf import Shelf
 from sipcore.policy.standing import Limits
+
+if TYPE_CHECKING:
+    from sipcore.policy.attempt import Source
+    from sipcore.policy.decide import Known
 
 DeviceKind = Literal["phone", "gateway", "pbx", "soft"]
 NATIONAL = frozenset({"national"})
@@ -209,7 +214,10 @@ def shelve(extensions: Iterable[Extension], identities: Iterable[Identity]) -> S
 
 class Book:
     """Look-ups in O(1) over Rows. Never changed once made. `shelves` stand for the extensions and
-    identities of Rows, where somebody has them already."""
+    identities of Rows, where somebody has them already.
+
+    `known`: what decide() has found out about callers of late.
+    """
 
     def __init__(self, rows: Rows, shelves: Shelves | None = None) -> None:
         shelves = shelves or shelve(rows.extensions, rows.identities)
@@ -220,6 +228,10 @@ class Book:
         self.trunks: Mapping[str, Trunk] = _by_id(rows.trunks)
         self.carriers: Mapping[str, Carrier] = _by_id(rows.carriers)
         self.carrier_ranks = _ranks(rows.carriers)
+        self.carrier_wants: Mapping[str, Want] = {
+            one.id: (carrier_key(one.id), one.channels) for one in rows.carriers
+        }
+        self.known: dict[tuple[Source, str | None], Known] = {}
         self.extension_count = shelves.extensions.count
         self._domains = {one.domain.lower(): one.id for one in rows.customers}
         self._numbers = {one.number: one for one in rows.numbers}

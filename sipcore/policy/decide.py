@@ -6,6 +6,8 @@ whom to try (targets). Takes no slot: the call does, before any INVITE leaves.
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from sipcore.policy.attempt import (
     Attempt,
     CarrierTarget,
@@ -18,11 +20,24 @@ from sipcore.policy.attempt import (
 )
 from sipcore.policy.book import Book, Carrier, Extension
 from sipcore.policy.caller_id import CallerId, inside_caller, outside_caller, public_caller
-from sipcore.policy.concurrency import carrier_key
 from sipcore.policy.profile import USUAL, Profile
 from sipcore.policy.routing import OUTSIDE, Route, Unrouted, find_route, in_weighted_order
-from sipcore.policy.rules import RULES, Case, Load, takes
+from sipcore.policy.rules import RULES, Case, Load, Rule
 from sipcore.policy.standing import ALL_GOOD, GOOD, TRIAL
+
+MOST_KNOWN = 4096  # a Book's callers, each by what it says that its number is
+MOST_CHARS = 64
+
+
+class Known(Struct, frozen=True, gc=False):
+    """What the Book says of an extension that calls, whatever it dials: found once a Book.
+
+    `caller`: what its calls out show. `rules`: those that may object to one.
+    """
+
+    extension: Extension | None
+    caller: CallerId
+    rules: tuple[Rule, ...]
 
 
 def decide(
@@ -32,13 +47,19 @@ def decide(
 
     `standing`: how the carriers stand that are not GOOD.
     """
-    extension = _calling_extension(book, attempt)
+    known = None
+    if attempt.source.kind == "extension" and not (attempt.remaining or attempt.is_critical):
+        known = _known(book, attempt)
+    extension = _calling_extension(book, attempt) if known is None else known.extension
     route = find_route(book, attempt)
     if isinstance(route, Unrouted):
         return _unrouted(attempt, route, extension)
-    caller = _caller(book, attempt, route, extension)
+    if known is not None and route.direction == "outbound":
+        caller, rules = known.caller, known.rules
+    else:
+        caller, rules = _caller(book, attempt, route, extension), RULES
     case = Case(book, attempt, load, route, extension, caller, standing)
-    for rule in RULES:
+    for rule in rules:
         finding = rule.check(case)
         if finding is None:
             continue
@@ -46,8 +67,9 @@ def decide(
             break
         return _refused(case, rule.name, finding.reason, finding.towards)
     targets = _targets(case)
-    if not targets:  # only for an emergency call on a node without any carrier
-        return _refused(case, "carriers", "no carrier is provisioned", "")
+    if not targets:
+        why = f"no carrier has a channel free for {route.callee}"
+        return _refused(case, "carriers", why if book.carriers else "no carrier is provisioned", "")
     return Permit(
         direction=route.direction,
         customer=route.account.customer,
@@ -60,7 +82,28 @@ def decide(
         slots=route.slots,
         device=_device(attempt, extension),
         is_emergency=route.is_emergency,
+        is_recorded=extension is not None and extension.is_recorded,
     )
+
+
+def _known(book: Book, attempt: Attempt) -> Known | None:
+    """Return what is known of an extension; None where its account is not provisioned."""
+    source, asserted = attempt.source, attempt.asserted
+    known = book.known.get((source, asserted))
+    account = book.accounts.get(source.account)
+    if known is not None or account is None:
+        return known
+    extension = _calling_extension(book, attempt)
+    caller = outside_caller(book, account, extension, asserted)
+    sample = Attempt(source, "", asserted)
+    case = Case(book, sample, {}, Route("outbound", account, "", OUTSIDE), extension, caller)
+    rules = tuple(one for one in RULES if not one.is_callers or one.check(case) is not None)
+    known = Known(extension, caller, rules)
+    if len(asserted or "") <= MOST_CHARS:
+        if len(book.known) >= MOST_KNOWN:
+            book.known.clear()
+        book.known[source, asserted] = known
+    return known
 
 
 def _calling_extension(book: Book, attempt: Attempt) -> Extension | None:
@@ -102,10 +145,16 @@ def _carrier_targets(case: Case) -> tuple[tuple[Target, ...], ...]:
 
     Those that stand worse come after all others, and are left out for nobody.
     """
-    route, home = case.route, case.book.home
+    book, route, load = case.book, case.route, case.load
+    wants, destination, is_emergency = book.carrier_wants, route.destination, route.is_emergency
     carriers: list[Carrier] = []
-    for rank in case.book.carrier_ranks:
-        free = [one for one in rank if takes(one, route, case.load)]
+    for rank in book.carrier_ranks:
+        free = [
+            one
+            for one in rank
+            if is_emergency  # it may exceed class and channels
+            or (destination in one.allow and load[wants[one.id][0]] < one.channels)
+        ]
         carriers += in_weighted_order(free, case.attempt.draw) if len(free) > 1 else free
     if case.standing:
         carriers.sort(key=lambda one: _level(case, one))
@@ -114,10 +163,11 @@ def _carrier_targets(case: Case) -> tuple[tuple[Target, ...], ...]:
     for one in carriers:
         if one.profile is not profile:  # nearly all have the same
             profile = one.profile
-            callee = profile.told(route.callee, home)
-            caller = profile.told_caller(case.caller.number, home)
-        limit = None if route.is_emergency else one.channels
-        targets.append((CarrierTarget(one.id, callee, caller, ((carrier_key(one.id), limit),)),))
+            callee = profile.told(route.callee, book.home)
+            caller = profile.told_caller(case.caller.number, book.home)
+        want = wants[one.id]
+        slots = ((want[0], None) if is_emergency else want,)
+        targets.append((CarrierTarget(one.id, callee, caller, slots),))
     return tuple(targets)
 
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 Who = TypeVar("Who")
+MOST_FOUND = 8192  # answers that are kept; the same few hosts send everything
 
 
 class PeerAddress(Struct, frozen=True, order=True):
@@ -38,7 +39,7 @@ def parse_peer_address(text: str) -> PeerAddress:
     return PeerAddress(address.version, int(address), address.max_prefixlen, int(port))
 
 
-@lru_cache(maxsize=8192)  # ip_address costs 2 us, and the same few hosts send everything
+@lru_cache(maxsize=8192)  # ip_address costs 2 us
 def _read(address: str) -> tuple[int, int, int]:
     """Return version, value and width of an address; an IPv4 one inside IPv6 counts as IPv4."""
     read: IPv4Address | IPv6Address = ip_address(address)
@@ -51,6 +52,7 @@ class Peers(Generic[Who]):
     """Entries by how specific they are. Immutable."""
 
     def __init__(self, entries: Iterable[tuple[PeerAddress, Who]]) -> None:
+        self._found: dict[tuple[str, int], Who | None] = {}
         self._by_port: dict[tuple[int, int, int], Who] = {}
         self._with_port: set[tuple[int, int]] = set()
         networks: dict[tuple[int, int], dict[int, Who]] = {}
@@ -98,6 +100,16 @@ class Peers(Generic[Who]):
 
     def find(self, address: str, port: int) -> Who | None:
         """Return who sends from there, or None. Raises ValueError for what is no IP address."""
+        try:
+            return self._found[address, port]
+        except KeyError:
+            pass
+        if len(self._found) >= MOST_FOUND:
+            self._found.clear()
+        who = self._found[address, port] = self._find(address, port)
+        return who
+
+    def _find(self, address: str, port: int) -> Who | None:
         version, value, width = _read(address)
         if (who := self._by_port.get((version, value, port))) is not None:
             return who

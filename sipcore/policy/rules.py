@@ -10,9 +10,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from sipcore.policy.attempt import Attempt
-from sipcore.policy.book import Book, Carrier, Extension
+from sipcore.policy.book import Book, Extension
 from sipcore.policy.caller_id import CallerId
-from sipcore.policy.concurrency import Key, carrier_key, trunk_key
+from sipcore.policy.concurrency import Key, trunk_key
 from sipcore.policy.routing import Route
 from sipcore.policy.standing import ALL_GOOD
 
@@ -46,11 +46,16 @@ class Finding(Struct, frozen=True, gc=False):
 
 
 class Rule(Struct, frozen=True, gc=False):
-    """A named rule. With `passes` a finding lets the call go, past every rule after this one."""
+    """A named rule. With `passes` a finding lets the call go, past every rule after this one.
+
+    `is_callers`: of an extension's call out it looks at the Book and the caller alone, where nobody
+    remains and nothing is private. What it finds holds for all such calls.
+    """
 
     name: str
     check: Callable[[Case], Finding | None]
     passes: bool = False
+    is_callers: bool = False
 
 
 def emergency(case: Case) -> Finding | None:
@@ -131,34 +136,24 @@ def concurrency(case: Case) -> Finding | None:
 
 
 def carriers(case: Case) -> Finding | None:
-    """A carrier that takes the class has a channel free."""
-    route, load = case.route, case.load
-    if route.direction == "outbound":
-        for carrier in case.book.carriers.values():
-            if takes(carrier, route, load):
-                return None
-        return Finding(f"no carrier has a channel free for {route.callee}")
-    for key, limit in route.slots:
-        if limit is not None and key.startswith("carrier:") and load[key] >= limit:
+    """A carrier has a channel free: the one that calls. (That one is for a call out, decide()
+    says: it looks for whom to try.)"""
+    if case.route.direction == "outbound":
+        return None
+    for key, limit in case.route.slots:
+        if limit is not None and key.startswith("carrier:") and case.load[key] >= limit:
             return Finding(f"{key} has {limit} of {limit} calls")
     return None
-
-
-def takes(carrier: Carrier, route: Route, load: Load) -> bool:
-    """Tell whether a carrier may be tried. An emergency call may exceed its class and channels."""
-    if route.is_emergency:
-        return True
-    return route.destination in carrier.allow and load[carrier_key(carrier.id)] < carrier.channels
 
 
 # What will not pass by waiting is named before what will: money and channels come last.
 RULES: tuple[Rule, ...] = (
     Rule("emergency", emergency, passes=True),
-    Rule("third-party", third_party),
-    Rule("display-number", display_number),
-    Rule("real-name", real_name),
-    Rule("soft-landing", soft_landing),
+    Rule("third-party", third_party, is_callers=True),
+    Rule("display-number", display_number, is_callers=True),
+    Rule("real-name", real_name, is_callers=True),
+    Rule("soft-landing", soft_landing, is_callers=True),
     Rule("destination", destination),
     Rule("concurrency", concurrency),
-    Rule("carriers", carriers),
+    Rule("carriers", carriers, is_callers=True),
 )

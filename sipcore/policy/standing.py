@@ -114,9 +114,12 @@ class Standing:
         self._turn(now)
         for of in (self._part, self._window):
             of.calls += 1
-            of.answered += result == "answered"
-            of.failed += result == "failed"
-            of.slow += is_slow
+            if result == "answered":
+                of.answered += 1
+            elif result == "failed":
+                of.failed += 1
+            if is_slow:
+                of.slow += 1
 
     def _turn(self, now: float) -> None:
         """Begin the part of now, if another one was the last; forget those behind the window."""

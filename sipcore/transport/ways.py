@@ -3,7 +3,7 @@
 What was found is kept until addresses or routes change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sipcore.message.flow import Flow, Hop, host_port
 from sipcore.message.uri import Uri
@@ -33,6 +33,8 @@ class Ways:
         self._backs: dict[Flow, Hop] = {}
         self._owners: dict[tuple[str, str, int], Transport | None] = {}
         self._locals: dict[str, str] = {}
+        self._at_once: dict[str, tuple[Hop]] = {}  # by URI
+        self.within: dict[tuple[str, Flow], Hop] = {}  # of dialogs: by Contact and flow of the peer
 
     def add(self, transport: Transport, advertise: str | None) -> None:
         """Take a listening address in. `advertise` is the name that outsiders are told instead."""
@@ -46,6 +48,8 @@ class Ways:
         """Find all ways anew: an address or a route has changed."""
         for kept in (self._hops, self._backs, self._owners, self._locals):
             kept.clear()
+        self._at_once.clear()
+        self.within.clear()
 
     def close(self) -> None:
         """Close all transports."""
@@ -61,11 +65,23 @@ class Ways:
 
     async def hops_to(self, uri: Uri) -> list[Hop]:
         """Return the ways to a URI in the order to try them; none where its name leads nowhere."""
-        if not uri.params and is_address(uri.address):  # no name, no choice
-            hop = self.hop_at_once(uri)
-            return [] if hop is None else [hop]
         hops = [self.hop_at(place) for place in await self.resolver.places(uri)]
         return [one for one in hops if one is not None]
+
+    def hops_at_once(self, text: str) -> Sequence[Hop] | None:
+        """Return the ways to a URI of an address: no name, no choice. None: ask hops_to."""
+        hops = self._at_once.get(text)
+        if hops is None:
+            uri = Uri.parse(text)
+            if uri.params or not is_address(uri.address):
+                return None
+            hop = self.hop_at_once(uri)
+            if hop is None:
+                return ()
+            if len(self._at_once) >= MOST_KEPT:
+                self._at_once.clear()
+            hops = self._at_once[text] = (hop,)
+        return hops
 
     def hop_at_once(self, uri: Uri) -> Hop | None:
         """Return the way to a URI that needs no look-up."""
@@ -96,6 +112,12 @@ class Ways:
                 self._backs.clear()
             hop = self._backs[flow] = Hop(flow, self._sent_by(flow))
         return hop
+
+    def keep_within(self, contact: str, flow: Flow, hop: Hop) -> None:
+        """Keep the way for requests within dialogs of a peer."""
+        if len(self.within) >= MOST_KEPT:
+            self.within.clear()
+        self.within[contact, flow] = hop
 
     def owner_of(self, flow: Flow) -> Transport | None:
         """Return the listening address that a flow belongs to."""

@@ -109,7 +109,7 @@ def test_strangers_who_connect_cannot_use_up_the_rate_at_which_lamps_are_watched
             for number in range(200):
                 wish = raw("SUBSCRIBE", f"8{number % 5}", "Event: dialog\r\n")
                 ask_raw(here, wish, wire="tcp")
-            metric = here.metrics.registry.get_sample_value
+            metric = here.metrics.value
             assert metric("sipcore_subscribes_total", {"result": "throttled"}) == 190
             assert (await Lamp(watcher, "8002").subscribe()).status == 200
 
