@@ -5,6 +5,7 @@ Holds about two segments in memory, however many years the journal has.
 
 import csv
 import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from sipcore.cdr.entry import Ended, read_lines, segments
 from sipcore.cdr.record import COLUMNS, Cdr
 from sipcore.clock import rfc3339
 
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9.]*\Z)")
 _Cell = str | int | float | bool | None
 _CLOCK_SLACK_S = 86400.0  # how far the wall clock may have been set back meanwhile
 
@@ -52,7 +54,11 @@ def _in_order(folder: Path, since: float | None) -> Iterator[Cdr]:
 
 
 def write_csv(cdrs: Iterable[Cdr], out: TextIO) -> None:
-    """Write RFC 4180 with a header. `out` must not translate newlines."""
+    """Write RFC 4180 with a header. `out` must not translate newlines.
+
+    Callers and callees are what strangers send: what a spreadsheet would run as a formula begins
+    with an apostrophe, which makes it text there. Numbers stay as they are.
+    """
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([_text(cell) for cell in to_row(cdr)] for cdr in cdrs)
@@ -91,6 +97,8 @@ def _text(cell: _Cell) -> str:
         return "true" if cell else "false"
     if isinstance(cell, float):  # never in powers of ten
         return f"{cell:.6f}".rstrip("0").rstrip(".")
+    if isinstance(cell, str) and _FORMULA.match(cell):
+        return f"'{cell}"
     return str(cell)
 
 

@@ -63,6 +63,16 @@ def test_csv_has_a_header_and_empty_cells_for_what_was_not_reached() -> None:
     )
 
 
+def test_no_cell_of_csv_is_a_formula_to_a_spreadsheet_and_numbers_stay() -> None:
+    evil = ["=HYPERLINK(1)", "@SUM(1)", "+1+cmd|'/C calc'!A0", "-2+3", "\t=1"]
+    numbers = ["+862136413501", "8001", "*21#", "-1.5", "", "a=b"]
+    for said in evil + numbers:
+        out = io.StringIO()
+        write_csv([replace(ended(1, NOON), callee_dialled=said)], out)
+        [row] = csv.DictReader(io.StringIO(out.getvalue(), newline=""))
+        assert row["callee_dialled"] == (f"'{said}" if said in evil else said)
+
+
 def test_json_lines_have_every_column() -> None:
     out = io.StringIO()
     write_jsonl([replace(ended(1, NOON + 5), amount=Decimal("0.12"))], out)
