@@ -17,6 +17,7 @@ from sipcore.message.memory import remembered_lines
 from sipcore.message.sdp import NOTHING_BELOW, Codec, Media, Sdp, below_of
 
 RELAYED_KINDS = ("audio", "video")
+MOST_RELAYED = 8  # m-lines of a description
 RELAYED_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
 
 # RFC 3551 6: payload types that need no a=rtpmap.
@@ -102,9 +103,14 @@ def read(sdp: Sdp, source: str) -> Said:
     """Read every m-line of a description.
 
     `source` is the address that the signalling came from: it stands in for a host name in c=, which
-    the media plane does not resolve.
+    the media plane does not resolve. Of more m-lines than anybody needs the rest is refused: each
+    that is relayed takes four ports.
     """
-    return Said(tuple([_read_media(sdp, media, source) for media in sdp.media]), source)
+    streams = [_read_media(sdp, media, source) for media in sdp.media]
+    if len(streams) > MOST_RELAYED:
+        rest = [structs.replace(one, is_relayed=False) for one in streams[MOST_RELAYED:]]
+        streams[MOST_RELAYED:] = rest
+    return Said(tuple(streams), source)
 
 
 def is_held(described: Sequence[Described]) -> bool:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from sipcore.config import parse_config
+from sipcore.media.offer import MOST_RELAYED
 from sipcore.message.message import Headers
 from tests.sim.loop import simulate
-from tests.sim.phone import Phone, Talk
-from tests.sim.talking import check_all_is_over
+from tests.sim.phone import Phone, Talk, sdp
+from tests.sim.talking import check_all_is_over, two_desks
 from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World, world
 from tests.sim.writing import inbox, message
 from tests.store.files import DEMO, replaced
@@ -122,5 +123,23 @@ def test_a_gateway_that_sends_its_calls_back_to_itself_ends_at_its_most_calls(
                 one.hang_up()
             await here.pass_time(70.5)
             assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_a_call_with_many_streams_takes_few_ports(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, called = await two_desks(here)
+            offer = sdp(caller.place)
+            many = offer + b"m=audio 4002 RTP/AVP 8\r\n" * 31
+            talk = caller.call("8002", body=many)
+            await talk.answered.wait()
+            told = called.calls[0].requests[0].body
+            refused = told.count(b"m=audio 0 ")
+            assert (told.count(b"m=audio "), refused) == (32, 32 - MOST_RELAYED)
+            assert here.leftovers()["media streams"] == 2 * MOST_RELAYED
+            talk.hang_up()
+            await check_all_is_over(here)
 
     simulate(main())
