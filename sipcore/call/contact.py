@@ -55,8 +55,8 @@ def bind(owner: Owner, wish: Wish, request: Request, flow: Flow, at: tuple[float
         flow.local_port,
         intern(flow.remote_address),
         flow.remote_port,
-        request.call_id,
-        request.cseq.number,
+        request.marks.call_id,
+        request.marks.number,
         now + wish.expires_s,
         wish.q,
         intern((request.first("User-Agent") or "")[:128]),
@@ -79,7 +79,7 @@ def renewed(one: Binding, request: Request, flow: Flow, now: float) -> Binding |
         return None
     if (one.remote_address, one.local_address) != (flow.remote_address, flow.local_address):
         return None
-    call_id, number = request.call_id, request.cseq.number
+    call_id, number = request.marks.call_id, request.marks.number
     is_late = call_id == one.call_id and number <= one.cseq
     expires_s = expires_of(request)
     if is_late or expires_s < LEAST_EXPIRES_S or now >= one.expires_at:

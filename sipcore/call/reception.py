@@ -66,10 +66,9 @@ class Reception:
 
     def arrive(self, request: Request, flow: Flow) -> None:
         """Take a REGISTER. Raises BadMessage where it turns out broken."""
-        headers, via, now = request.headers, request.via, self._desk.loop.time()
+        headers, marks, now = request.headers, request.marks, self._desk.loop.time()
         place = flow.remote_address, flow.remote_port
-        branch, call_id = via.params.get("branch"), headers["Call-ID"][0]
-        key = hash((branch, via.sent_by, call_id, request.cseq.number, place))
+        key = hash((marks.branch, marks.sent_by, marks.call_id, marks.number, place))
         if "Authorization" in headers or "Proxy-Authorization" in headers:
             said = self._answers.find(key)
             if said is not None:

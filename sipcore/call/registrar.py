@@ -143,7 +143,7 @@ class Registrar:
     def register(self, identity: Identity, request: Request, flow: Flow) -> Verdict:
         """Act on an authenticated REGISTER. Raises BadMessage; then nothing has changed."""
         user = request.to.uri.user
-        if user != identity.user or request.from_.uri.user != user:  # no third party (10.2)
+        if user != identity.user or _sender(request) != user:  # no third party (10.2)
             return Verdict(403, {}, "refused")
         owner = (intern(identity.customer), intern(identity.user))  # kept once, however often read
         verdict = self._renew(owner, request, flow)
@@ -194,7 +194,7 @@ class Registrar:
         mine = self._bindings.get(owner)
         if mine is None:
             return False
-        call_id, number = request.call_id, request.cseq.number
+        call_id, number = request.marks.call_id, request.marks.number
         return any(one.call_id == call_id and number <= one.cseq for one in mine)
 
     def _replaced(self, owner: Owner, asked: Asked, request: Request, flow: Flow) -> list[Binding]:
@@ -342,6 +342,14 @@ def _flow_of(binding: Binding) -> Flow:
         binding.remote_port,
         binding.connection,
     )
+
+
+def _sender(request: Request) -> str | None:
+    """Return the user in From, which nearly always begins as To."""
+    to = request.headers["To"][0]
+    if to[-1:] == ">" and request.marks.from_.startswith(to):
+        return request.to.uri.user
+    return request.from_.uri.user
 
 
 def _is_nowhere(uri: Uri) -> bool:
