@@ -19,7 +19,9 @@ class Package(NamedTuple):
     tests: tuple[str, ...]  # files or folders under tests/
 
 
-KAMAILIO_TLS = "/usr/lib/*/kamailio/modules/tls.so"
+KAMAILIO_MODULES = {
+    name: f"/usr/lib/*/kamailio/modules/{name}.so" for name in ("tls", "websocket", "outbound")
+}
 PAGE = "interop/test_page.py"  # which all programs of the matrix have to be there for
 CLIENTS = ("interop/test_clients.py", PAGE)
 KAMAILIO = (*CLIENTS, "interop/test_kamailio.py", "interop/test_sipp.py")
@@ -54,7 +56,10 @@ PACKAGES = (
     Package("npm", "npm", CLIENTS),
     Package("linphone-cli", "linphonec", CLIENTS),
     Package("kamailio", "kamailio", KAMAILIO),
-    Package("kamailio-tls-modules", KAMAILIO_TLS, KAMAILIO),
+    *(
+        Package(f"kamailio-{name}-modules", file, KAMAILIO)
+        for name, file in KAMAILIO_MODULES.items()
+    ),
     Package("rtpengine-daemon", "rtpengine", ("bench/test_relays.py",)),
     Package("prometheus", "prometheus", ("deploy/test_rules.py", "interop/test_dashboards.py")),
     Package("nftables", "nft", ("transport/test_nft.py", "test_firewall.py")),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.devices import Devices
+from tests.interop.house import House
 from tests.interop.matrix import Matrix, ways
 from tests.interop.node import Node, Settings
 from tests.interop.ports import HOST, Ports
@@ -24,7 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if "shown" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.matrix)
             item.add_marker(pytest.mark.interop)
-    items.sort(key=lambda item: item.path == HERE / "test_page.py")  # it looks back
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Sort the matrix to the end, where the house stands, and the page behind it: it looks back."""
+    if not item.path.is_relative_to(HERE):
+        return 0
+    if item.path == HERE / "test_page.py":
+        return 3
+    return 1 + ("house" in getattr(item, "fixturenames", ()))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,11 +55,21 @@ def shown() -> Matrix:
     return MATRIX
 
 
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("house"))
+    try:
+        house.open()
+        yield house
+    finally:
+        house.close()
+
+
 @pytest.fixture(scope="module")
 def stage(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, house: House
 ) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("stage"), *request.param)
+    stage = Stage(house, tmp_path_factory.mktemp("stage"), *request.param)
     try:
         stage.open()
         yield stage

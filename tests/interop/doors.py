@@ -13,14 +13,15 @@ class Doors:
     """`pair` is the node's certificate and key; peers that it connects to need the authority's."""
 
     def __init__(
-        self, folder: Path, ports: Ports, sip6: int = 0, *, asks_clients: bool = False
+        self, folder: Path, ports: Ports, ports6: Ports | None = None, *, asks_clients: bool = False
     ) -> None:
-        """`sip6`: a port of HOST6 for SIP over UDP; 0: none. `asks_clients`: for certificates, by
+        """`ports6`: of HOST6, for SIP over UDP and WS. `asks_clients`: for certificates, by
         TLS; linphonec asks its user for a password then."""
         self.authority = Authority(folder, "authority")  # baresip reads no name with a space
         self.pair = self.authority.issue(HOST, file="node")
         self._asks_clients = asks_clients
-        self.tls, self.wss, self.sip6 = ports.take(), ports.take(), sip6
+        self.tls, self.wss = ports.take(), ports.take()
+        self.sip6, self.ws6 = (ports6.take(), ports6.take()) if ports6 else (0, 0)
 
     def settings(self) -> Settings:
         """Return what the node is told of them."""
@@ -33,7 +34,8 @@ class Doors:
     def _listens(self) -> list[str]:
         shown = f'certificate = "{self.pair[0]}"\nkey = "{self.pair[1]}"\n'
         asks = f'client_ca = "{self.authority.file}"\n' if self._asks_clients else ""
-        six = [_listen("udp", HOST6, self.sip6)] if self.sip6 else []
+        pairs = (("udp", self.sip6), ("ws", self.ws6))
+        six = [_listen(kind, HOST6, port) for kind, port in pairs if port]
         return [
             _listen("tls", HOST, self.tls, shown + asks),
             _listen("wss", HOST, self.wss, shown),

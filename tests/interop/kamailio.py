@@ -1,14 +1,14 @@
 """Kamailio beside a node: as an edge proxy in front of it, and as a carrier behind it."""
 
-import os
 import signal
 import subprocess
 from pathlib import Path
 
 from tests.interop.doors import Doors
 from tests.interop.ports import HOST, Ports, is_taken
+from tests.interop.processes import begin, stop
 from tests.interop.waiting import until
-from tests.packages import KAMAILIO_TLS, require
+from tests.packages import KAMAILIO_MODULES, require
 
 CONFIGS = Path(__file__).with_name("kamailio")
 NAME = "kamailio.example"  # its certificate is for this, too
@@ -32,7 +32,8 @@ class Kamailio:
     def __init__(self, folder: Path, ports: Ports, doors: Doors, config: str) -> None:
         """`config`: the file of kamailio/ that says what it is."""
         self._program = require("kamailio")
-        require(KAMAILIO_TLS)
+        for file in KAMAILIO_MODULES.values():
+            require(file)
         self.port, self.tls = ports.take(), ports.take()
         self._folder = folder
         self._config = config
@@ -54,10 +55,7 @@ class Kamailio:
         file.write_text("#!KAMAILIO\n" + "".join(self._lines(words)), "utf-8")
         argv = [self._program, "-DD", "-E", "-f", str(file), "-m", "32", "-M", "4"]
         argv += ["-Y", str(self._folder), "-w", str(self._folder)]
-        with (self._folder / "screen.log").open("wb") as screen:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen, start_new_session=True
-            )
+        self._process = begin(argv, self._folder / "screen.log")
         until("Kamailio listens", self._is_listening)
 
     def _lines(self, words: dict[str, str | int]) -> list[str]:
@@ -86,7 +84,5 @@ class Kamailio:
         try:
             self._process.wait(5)
         finally:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+            stop(self._process)
             print(f"=== Kamailio {self._config}\n{self.log}")

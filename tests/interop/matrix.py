@@ -16,32 +16,29 @@ REGISTRATION, CALL, CALLED, HOLD = "registration", "call", "being called", "hold
 DTMF_RTP, DTMF_INFO = "DTMF by RFC 4733", "DTMF by INFO"
 BLIND, ATTENDED = "blind transfer", "attended transfer"
 WAITING, LAMP = "message waiting", "busy lamp"
-MESSAGE, OPTIONS = "MESSAGE", "OPTIONS"
-CASES = (
-    *(REGISTRATION, CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO),
-    *(BLIND, ATTENDED, WAITING, LAMP, MESSAGE, OPTIONS),
-)
+PRESENCE, MESSAGE, OPTIONS = "presence", "MESSAGE", "OPTIONS"
+CALLS = (CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED)
+CASES = (REGISTRATION, *CALLS, WAITING, LAMP, PRESENCE, MESSAGE, OPTIONS)
 ASKED, REGISTERED_WITH = "asked by OPTIONS", "our trunk registers there"
 GIVES, TAKES = "takes calls, and holds them", "gives calls, and holds them"
-BRIEF = (REGISTRATION, CALL, CALLED, HOLD)  # what is shown of a way where the rest is the same
-PLAIN = ("UDP", "TCP")
-IPV6, EDGE, EDGE_TLS = "IPv6", "edge", "edge, TLS"
-SECURE = ("TLS", IPV6)
-TRANSPORTS = (*PLAIN, "TLS", "WS", "WSS", IPV6, EDGE, EDGE_TLS)
+IPV6, EDGE, EDGE_TLS, EDGE_WS = "IPv6", "edge", "edge, TLS", "edge, WS"
+PLAIN = ("UDP", "TCP", EDGE)
+SECURE = ("TLS", EDGE_TLS)
+WEB = ("WS", "WSS", EDGE_WS)
+TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS", IPV6, EDGE, EDGE_TLS, EDGE_WS)
 
 Shown = tuple[str, str, str]  # client, transport, case
 
 
 class Client(Struct, frozen=True):
     """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
-    that it is shown over; `briefly`: those of which BRIEF is. `cannot`: why the client itself
-    cannot do a case, or use a transport. `own`: its cases, by transport, where it is no client."""
+    that it is shown over. `cannot`: why the client itself cannot do a case, or use a transport.
+    `own`: its cases, by transport, where it is no client."""
 
     source: str
     about: str
     transports: tuple[str, ...]
     cannot: dict[str, str] = {}
-    briefly: tuple[str, ...] = ()
     own: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -49,48 +46,49 @@ class Client(Struct, frozen=True):
         return tuple(dict.fromkeys(case for row in self.own.values() for case in row)) or CASES
 
     def cases(self, transport: str) -> list[str]:
-        tried = self.own.get(transport) or (BRIEF if transport in self.briefly else CASES)
-        return [case for case in tried if case not in self.cannot]
+        if transport not in self.transports:
+            return []
+        return [case for case in self.own.get(transport, CASES) if case not in self.cannot]
 
 
-NO_WS = dict.fromkeys(("WS", "WSS"), "it knows no WebSocket")
+NO_WS = dict.fromkeys(WEB, "it knows no WebSocket")
 NO_LAMP = {LAMP: "it subscribes to presence alone, not to dialog-info"}
 CLIENTS = {
     "aiosip": Client(
         "aiosip",
         "a library of 2017, with a shim for today's Python",
-        ("UDP",),
+        ("UDP", EDGE),
         {
             CALLED: "it answers each request with 200 itself, without SDP",
             **dict.fromkeys(
-                (HOLD, DTMF_RTP, DTMF_INFO, *CASES[6:]),
+                (*CALLS[2:], *CASES[8:]),
                 "it has REGISTER, INVITE, ACK and BYE; the application would write all else itself",
             ),
-            **dict.fromkeys(("TCP", "TLS", IPV6), "version 0.2.0 has UDP over IPv4 alone"),
+            **dict.fromkeys(("TCP", *SECURE, IPV6), "version 0.2.0 has UDP over IPv4 alone"),
             **NO_WS,
         },
     ),
     "baresip": Client(
         "baresip-core",
         "a phone for the console",
-        PLAIN,
+        (*PLAIN, *SECURE, IPV6),
         {
             DTMF_INFO: "version 1.0.0 sends RFC 4733 alone",
             ATTENDED: "version 1.0.0 transfers blindly alone",
             **NO_LAMP,
             **NO_WS,
         },
-        (*SECURE, EDGE_TLS),
     ),
     "JsSIP": Client(
         "jssip",
         "a library for browsers, under Node with a shim in the place of WebRTC",
-        ("WS",),
+        (*WEB, IPV6),
         {
             DTMF_RTP: "under Node it has no sound",
-            **dict.fromkeys((*PLAIN, "TLS"), "it is made for browsers, which know WebSocket alone"),
+            **dict.fromkeys(
+                (*PLAIN, *SECURE), "it is made for browsers, which know WebSocket alone"
+            ),
         },
-        ("WSS",),
     ),
     "Kamailio": Client(
         "kamailio",
@@ -104,34 +102,33 @@ CLIENTS = {
     "linphone": Client(
         "linphone-cli",
         "Linphone's phone for the console, linphonec",
-        PLAIN,
+        (*PLAIN, *SECURE, IPV6),
         {
             WAITING: "version 5.1.65 knows no message-summary",
             OPTIONS: "it answers OPTIONS and sends none",
             **NO_LAMP,
             **NO_WS,
         },
-        SECURE,
     ),
     "pjsua": Client(
         "pjsua2-python",
         "a phone on pjproject's pjsua2",
-        (*PLAIN, EDGE),
+        (*PLAIN, *SECURE),
         {IPV6: "the package on PyPI was built without it", **NO_WS},
-        ("TLS",),
     ),
     "SIPp": Client(
         "sip-tester",
         "plays scenarios, here our own",
         (*PLAIN, IPV6),
-        {"TLS": "Debian's build has no TLS", **NO_WS},
+        {**dict.fromkeys(SECURE, "Debian's build has no TLS"), **NO_WS},
     ),
     "sipsak": Client(
         "sipsak",
         "asks servers questions",
-        PLAIN,
+        (*PLAIN, *SECURE),
         {
-            **dict.fromkeys(CASES[1:10], "it asks servers, it is no phone"),
+            **dict.fromkeys((*CALLS, WAITING, LAMP, PRESENCE), "it asks servers, it is no phone"),
+            IPV6: "it looks up addresses of IPv4 alone",
             **NO_WS,
         },
     ),
@@ -144,11 +141,13 @@ a test with the real program on one machine; "cannot" has its reason below. `mak
 all, and fails where they show anything else; "–" is not tried. The versions are those with which
 this was written.
 
-- IPv6: UDP over IPv6
+- IPv6: UDP over IPv6; of JsSIP, WebSocket over IPv6
 - edge: UDP through Kamailio, a proxy in front with Record-Route and Path
 - edge, TLS: TLS to that proxy, and TLS from it to sipcore
+- edge, WS: WebSocket to that proxy, and UDP from it to sipcore
 - message waiting: SUBSCRIBE to message-summary (RFC 3842); the client tells a mailbox's counts
 - busy lamp: SUBSCRIBE to dialog (RFC 4235); the client sees an extension's call begin and end
+- presence: SUBSCRIBE to presence (RFC 3856); the client sees an extension go and come
 - MESSAGE: the client sends one and gets one (RFC 3428)
 """
 VERSION = "Version: "
@@ -157,7 +156,7 @@ VERSION = "Version: "
 def cells() -> Iterator[Shown]:
     """Yield everything that the table promises."""
     for name, client in CLIENTS.items():
-        for transport in (*client.transports, *client.briefly):
+        for transport in client.transports:
             yield from ((name, transport, case) for case in client.cases(transport))
 
 

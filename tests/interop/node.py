@@ -8,14 +8,17 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from sipcore.cdr.export import WRITERS, read_cdrs
 from sipcore.control import Table, ask
 from sipcore.table import to_objects
 from tests.interop.ports import HOST, Ports
+from tests.interop.processes import begin
 from tests.interop.waiting import until
 
 CALLS = 20
@@ -70,8 +73,7 @@ class Node:
         if self._process is not None:
             self._process.wait(5)
         argv = [sys.executable, "-m", "sipcore.cli", "serve", *self._where()]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
+        self._process = begin(argv, self._log)
         self._sessions.append(self._process.pid)
         until("the node is ready", self._is_ready, 20)
 
@@ -112,9 +114,10 @@ class Node:
         return list(to_objects(ask(self.data, "show", what, Table)))
 
     def cdrs(self) -> list[Row]:
-        """Return the records of calls that have ended."""
-        text = self.run("export", "cdr", "--format", "jsonl")
-        return [json.loads(line) for line in text.splitlines()]
+        """Return the records of calls that have ended, as `sipcore export` writes them."""
+        lines = StringIO()
+        WRITERS["jsonl"](read_cdrs(self.data / "journal"), lines)
+        return [json.loads(line) for line in lines.getvalue().splitlines()]
 
     def only_cdr(self, within_s: float = 5.0) -> Row:
         """Return the one record that there is; wait for it."""

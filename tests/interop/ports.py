@@ -5,6 +5,8 @@ On an address of this process's own, so that what others do on 127.0.0.1 is no m
 
 import os
 import socket
+from itertools import count as count_from
+from itertools import islice
 
 _PID = os.getpid()
 HOST = (
@@ -13,6 +15,8 @@ HOST = (
 NEXT_DOOR = f"127.252.{_PID >> 8 & 255}.{_PID & 255}"  # for who must not be taken for others there
 FIRST, LAST, SIZE = 12_000, 32_000, 600  # ephemeral ports begin at 32,768 on Linux
 
+_TURNS = count_from(_PID)
+
 
 class Ports:
     """A block of ports. The first one stays bound by this process: that is the lease. All blocks
@@ -20,8 +24,8 @@ class Ports:
 
     def __init__(self, host: str = HOST) -> None:
         count = (LAST - FIRST) // SIZE
-        for turn in range(count):
-            first = FIRST + (_PID + turn) % count * SIZE
+        for turn in islice(_TURNS, count):  # not the block before: somebody may still write there
+            first = FIRST + turn % count * SIZE
             lease = bound(host, first, socket.SOCK_STREAM)
             if lease is None:
                 continue

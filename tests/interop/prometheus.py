@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.ports import HOST
+from tests.interop.processes import begin
 from tests.interop.waiting import until
 from tests.packages import require
 
@@ -34,10 +35,7 @@ class Prometheus:
         self._url = f"http://{HOST}:{port}"
         self._log = folder / "log"
         argv = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*argv, f"--web.listen-address={HOST}:{port}"], stdout=log, stderr=log
-            )
+        self._process = begin([*argv, f"--web.listen-address={HOST}:{port}"], self._log)
 
     def wait_for_sample(self) -> None:
         """Wait until it has scraped the node."""

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from xml.etree import ElementTree
 from msgspec import Struct
 
 from tests.interop.ports import HOST, Ports, accepts, is_free
+from tests.interop.processes import begin, stop
 from tests.interop.waiting import stays, until
 from tests.packages import require
 
@@ -51,10 +51,7 @@ class Peer:
         self.rtp_port = rtp_port
         self._folder = folder
         argv += ["-trace_err", "-error_file", str(folder / "errors.log")]
-        with (folder / "screen.log").open("wb") as screen:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen, cwd=folder
-            )
+        self._process = begin(argv, folder / "screen.log", cwd=folder)
 
     def is_listening(self) -> bool:
         """Tell whether it can be called."""
@@ -98,8 +95,7 @@ class Peer:
 
     def end(self) -> None:
         """End it, whatever it does, and show what it saw."""
-        self._process.kill()
-        self._process.wait()
+        stop(self._process)
         for name in ("errors.log", "messages.log"):
             print(f"=== {self._folder.name} {name}\n{self._read(name)}")
 

@@ -6,7 +6,7 @@ from tests.interop import matrix
 from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.matrix import Matrix
 from tests.interop.stage import PHONES, Stage
-from tests.interop.town import DESK, SAFE, WORKSHOP
+from tests.interop.town import SAFE, WORKSHOP
 from tests.interop.waiting import until
 
 CLIENTS = tuple(PHONES)
@@ -27,9 +27,40 @@ def down(stage: Stage) -> None:
 
 
 def test_registration(stage: Stage, shown: Matrix) -> None:
-    (binding,) = [one for one in stage.node.show("bindings") if one["user"] == DESK.user]
+    (binding,) = [one for one in stage.node.show("bindings") if one["user"] == stage.me.user]
     assert bool(binding["path"]) == stage.has_edge
     stage.shows(shown, matrix.REGISTRATION)
+
+
+def test_message_waiting(stage: Stage, shown: Matrix) -> None:
+    stage.phone.watch(MESSAGE_SUMMARY, stage.me.user)
+    for new, old in ((3, 1), (0, 4)):
+        stage.node.run("mailbox", "acme", stage.me.user, str(new), str(old))
+        counts = f"Voice-Message: {new}/{old}"
+        until(f"the client tells {counts}", partial(stage.phone.is_told, counts))
+    stage.shows(shown, matrix.WAITING)
+
+
+def test_message(stage: Stage, shown: Matrix) -> None:
+    stage.phone.write(WORKSHOP.user, "Is lunch ready?")
+    stage.peer.expect("message", text="Is lunch ready?")
+    stage.peer.write(stage.me.user, "At noon.")
+    until("the client tells the answer", lambda: stage.phone.is_told("At noon."))
+    stage.shows(shown, matrix.MESSAGE)
+
+
+def test_options(stage: Stage, shown: Matrix) -> None:
+    stage.phone.ask(WORKSHOP.user)
+    stage.shows(shown, matrix.OPTIONS)
+
+
+def test_presence(stage: Stage, shown: Matrix) -> None:
+    """That its peer is there it has seen in the beginning; RFC 3856 6.10 wants 5 s between two
+    NOTIFYs, which have passed by now."""
+    stage.peer.leave()
+    until("the client sees it go", lambda: stage.phone.sees(is_there=False))
+    stage.peer.join()
+    stage.shows(shown, matrix.PRESENCE)
 
 
 def test_a_call_with_sound_both_ways(stage: Stage, shown: Matrix) -> None:
@@ -39,7 +70,7 @@ def test_a_call_with_sound_both_ways(stage: Stage, shown: Matrix) -> None:
 
 
 def test_being_called(stage: Stage, shown: Matrix) -> None:
-    stage.peer.call(DESK.user)
+    stage.peer.call(stage.me.user)
     stage.peer.expect("confirmed")
     until("both are heard", stage.is_heard)
     stage.peer.hang_up()
@@ -105,15 +136,6 @@ def talk_without_the_client(stage: Stage) -> None:
     stage.third.expect("disconnected")
 
 
-def test_message_waiting(stage: Stage, shown: Matrix) -> None:
-    stage.phone.watch(MESSAGE_SUMMARY, DESK.user)
-    for new, old in ((3, 1), (0, 4)):
-        stage.node.run("mailbox", "acme", DESK.user, str(new), str(old))
-        counts = f"Voice-Message: {new}/{old}"
-        until(f"the client tells {counts}", partial(stage.phone.is_told, counts))
-    stage.shows(shown, matrix.WAITING)
-
-
 def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
     stage.phone.watch(DIALOG, SAFE.user)
     until("it is subscribed", lambda: stage.node.show("subscriptions"))
@@ -122,19 +144,6 @@ def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
     stage.peer.hang_up()
     until("the lamp is out", lambda: stage.phone.is_told("terminated"))
     stage.shows(shown, matrix.LAMP)
-
-
-def test_message(stage: Stage, shown: Matrix) -> None:
-    stage.phone.write(WORKSHOP.user, "Is lunch ready?")
-    stage.peer.expect("message", text="Is lunch ready?")
-    stage.peer.write(DESK.user, "At noon.")
-    until("the client tells the answer", lambda: stage.phone.is_told("At noon."))
-    stage.shows(shown, matrix.MESSAGE)
-
-
-def test_options(stage: Stage, shown: Matrix) -> None:
-    stage.phone.ask(WORKSHOP.user)
-    stage.shows(shown, matrix.OPTIONS)
 
 
 CASE_OF = {
@@ -148,6 +157,7 @@ CASE_OF = {
     test_attended_transfer: matrix.ATTENDED,
     test_message_waiting: matrix.WAITING,
     test_a_busy_lamp: matrix.LAMP,
+    test_presence: matrix.PRESENCE,
     test_message: matrix.MESSAGE,
     test_options: matrix.OPTIONS,
 }

@@ -8,9 +8,9 @@ from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.devices import LINGER
 from tests.interop.matrix import Matrix
 from tests.interop.sipp import Peer
-from tests.interop.stage import HEARD, SCRIPTED, Stage
+from tests.interop.stage import SCRIPTED, Stage
 from tests.interop.test_clients import DIGITS, talk_without_the_client
-from tests.interop.town import DESK, SAFE, WORKSHOP
+from tests.interop.town import SAFE, WORKSHOP
 from tests.interop.waiting import until
 
 CLIENTS = (SCRIPTED,)
@@ -25,22 +25,21 @@ def over(stage: Stage, desk: Peer) -> None:
 
 
 def test_registration(stage: Stage, shown: Matrix) -> None:
-    (binding,) = [one for one in stage.node.show("bindings") if one["user"] == DESK.user]
-    assert binding
+    (binding,) = [one for one in stage.node.show("bindings") if one["user"] == stage.me.user]
+    assert bool(binding["path"]) == stage.has_edge
     stage.shows(shown, matrix.REGISTRATION)
 
 
 def test_a_call_with_sound_both_ways(stage: Stage, shown: Matrix) -> None:
     desk = stage.sipp.play("talk", "-rtp_echo", "-d", str(TALK_MS), *CALLS, has_sound=True)
+    until("both are heard", stage.is_heard)
     over(stage, desk)
-    cdr = stage.node.only_cdr()
-    assert min(cdr["a_packets"], cdr["b_packets"]) > HEARD
     stage.shows(shown, matrix.CALL)
 
 
 def test_being_called(stage: Stage, shown: Matrix) -> None:
     desk = stage.sipp.listen("answer", "-rtp_echo", "-d", "100", *LINGER, "0")
-    stage.peer.call(DESK.user)
+    stage.peer.call(stage.me.user)
     stage.peer.expect("confirmed")
     until("both are heard", stage.is_heard)
     stage.peer.hang_up()
@@ -107,10 +106,10 @@ def named(call: Peer) -> str:
 
 
 def test_message_waiting(stage: Stage, shown: Matrix) -> None:
-    own = ("-s", DESK.user)
+    own = ("-s", stage.me.user)
     desk = stage.sipp.play("subscribe", *own, event=MESSAGE_SUMMARY, until="Voice-Message: 3/1")
     desk.wait_for("NOTIFY")
-    stage.node.run("mailbox", "acme", DESK.user, "3", "1")
+    stage.node.run("mailbox", "acme", stage.me.user, "3", "1")
     desk.ends_well()
     stage.shows(shown, matrix.WAITING)
 
@@ -125,11 +124,18 @@ def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
     stage.shows(shown, matrix.LAMP)
 
 
+def test_presence(stage: Stage, shown: Matrix) -> None:
+    stage.peer.leave()
+    until("it sees that", lambda: stage.sipp.sees(is_there=False))
+    stage.peer.join()
+    stage.shows(shown, matrix.PRESENCE)
+
+
 def test_message(stage: Stage, shown: Matrix) -> None:
     stage.sipp.play("write", *CALLS).ends_well()
     until("it is read", lambda: stage.peer.is_told("Is lunch ready?"))
     desk = stage.sipp.listen("take_message")
-    stage.peer.write(DESK.user, "At noon.")
+    stage.peer.write(stage.me.user, "At noon.")
     desk.ends_well()
     assert desk.received("MESSAGE")[0].text.strip().endswith("At noon.")
     stage.shows(shown, matrix.MESSAGE)
@@ -151,6 +157,7 @@ CASE_OF = {
     test_attended_transfer: matrix.ATTENDED,
     test_message_waiting: matrix.WAITING,
     test_a_busy_lamp: matrix.LAMP,
+    test_presence: matrix.PRESENCE,
     test_message: matrix.MESSAGE,
     test_options: matrix.OPTIONS,
 }

@@ -30,13 +30,17 @@ WORKSHOP = Account("8002", "workshop-8002", "acme.example")
 SAFE = Account("8003", "safe-8003", "acme.example")  # is challenged with SHA-256 first
 SOLO_DESK = Account("8101", "solo-8101", "solo.example")
 SOLO_OTHER = Account("8102", "solo-8102", "solo.example")
+FIRST_DESK = 8011
 MOBILE_PBX = Account("beta-mobile", "beta-mobile-secret", "beta.example")
 
 
 class Town:
-    """The ports of the peers, and the provisioning file that tells the node of them."""
+    """The ports of the peers, and the provisioning file that tells the node of them. `desks` are
+    so many more phones of the customer of DESK."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, desks: int = 0) -> None:
+        numbers = range(FIRST_DESK, FIRST_DESK + desks)
+        self.desks = [Account(f"{one}", f"desk-{one}", DESK.domain) for one in numbers]
         self.carrier_a = ports.take()
         self.carrier_b = ports.take()
         self.fixed_pbx = ports.take()
@@ -49,6 +53,7 @@ class Town:
             carrier_b=self.carrier_b,
             fixed_pbx=self.fixed_pbx,
             desk=DESK,
+            desks="".join(map(EXTENSION.format, self.desks)),
             workshop=WORKSHOP,
             safe=SAFE,
             solo_desk=SOLO_DESK,
@@ -61,6 +66,11 @@ class Town:
         )
 
 
+EXTENSION = """[[customer.extension]]
+number = "{0.user}"
+password = "{0.password}"
+account = "acme-1"
+"""
 TEMPLATE = """
 [[carrier]]
 id = "carrier-a"
@@ -87,7 +97,7 @@ domain = "{desk.domain}"
 verified = true
 [[customer.account]]
 id = "acme-1"
-plans = ["pbx-2-8"]
+plans = ["pbx-2-8", "ext-64"]
 opened = 2026-01-01
 deposit = 5000.00
 [[customer.number]]
@@ -111,7 +121,7 @@ number = "{safe.user}"
 password = "{safe.password}"
 account = "acme-1"
 digest = ["SHA-256", "MD5"]
-
+{desks}
 [[customer]]
 id = "solo"
 name = "Solo 商贸"

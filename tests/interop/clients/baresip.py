@@ -6,11 +6,11 @@ Driven through its TCP interface: netstrings of JSON. No sound card is needed.
 import json
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.interop.clients.base import MESSAGE_SUMMARY, RTP_PORTS, Line, Screen, uri
+from tests.interop.clients.base import MESSAGE_SUMMARY, PRESENCE, RTP_PORTS, Line, Screen, uri
+from tests.interop.processes import begin, stop
 from tests.interop.tones import write_tone
 from tests.interop.town import WORKSHOP
 from tests.interop.waiting import until
@@ -35,13 +35,14 @@ module sndfile.so
 module_tmp account.so
 module_app menu.so
 module_app contact.so
+module_app presence.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {listen}:{control}
 snd_path {folder}
 """
 CODEC = "PCMA/8000/1"
 TONE_HZ, TONE_S = 600.0, 30
-CONTACT = WORKSHOP.user  # whom it writes to
+CONTACT = WORKSHOP.user  # whom it writes to, and whose presence it watches
 
 
 class Baresip:
@@ -75,14 +76,9 @@ class Baresip:
             f';auth_pass={account.password};outbound="sip:{line.node};transport={line.transport}"'
             f";regint=600;mwi=yes;answermode=auto;audio_codecs={CODEC}\n"
         )
-        (folder / "contacts").write_text(f'"Contact" <{uri(CONTACT, line)}>\n')
-        with (folder / "screen.log").open("wb") as screen:
-            self._process = subprocess.Popen(
-                ["baresip", "-f", str(folder), "-s", *(["-6"] if ":" in line.host else [])],
-                stdin=subprocess.DEVNULL,
-                stdout=screen,
-                stderr=screen,
-            )
+        (folder / "contacts").write_text(f'"Contact" <{uri(CONTACT, line)}>;presence=p2p\n')
+        argv = ["baresip", "-f", str(folder), "-s", *(["-6"] if ":" in line.host else [])]
+        self._process = begin(argv, folder / "screen.log")
         self._control: socket.socket | None = None
         self._unread = b""
 
@@ -113,8 +109,12 @@ class Baresip:
         raise NotImplementedError
 
     def watch(self, event: str, number: str) -> None:
-        """It has subscribed to its own message-summary from the start."""
-        assert (event, number) == (MESSAGE_SUMMARY, self.name)
+        """It has subscribed from the start."""
+        assert (event, number) in ((MESSAGE_SUMMARY, self.name), (PRESENCE, CONTACT))
+
+    def sees(self, *, is_there: bool) -> bool:
+        """Its list of contacts says that."""
+        return ("Online" if is_there else "Offline") in self.tell("contacts")
 
     def write(self, number: str, text: str) -> None:
         """Send a MESSAGE: to its one contact."""
@@ -135,14 +135,15 @@ class Baresip:
         self.events.clear()
         self._heard.forget()
 
-    def tell(self, command: str, words: str = "") -> None:
-        """Give a command of baresip's menu."""
+    def tell(self, command: str, words: str = "") -> str:
+        """Give a command of baresip's menu; return what it says to that."""
         text = json.dumps({"command": command, "params": words, "token": command}).encode()
         assert self._control is not None
         self._control.sendall(b"%d:%s," % (len(text), text))
         answer = until(f"baresip answers {command}", lambda: self._answer(command), 5)
         assert answer is not None
         assert answer["ok"], answer
+        return str(answer.get("data", ""))
 
     def wait_for(self, event: str, within_s: float = 10.0) -> None:
         """Wait for an event of baresip's, REGISTER_OK say; each is waited for once."""
@@ -157,8 +158,7 @@ class Baresip:
         """End it, whatever it does, and show what it said."""
         if self._control is not None:
             self._control.close()
-        self._process.kill()
-        self._process.wait()
+        stop(self._process)
         print(f"=== baresip {self.name}\n{(self._folder / 'screen.log').read_text('utf-8')}")
 
     def _connected(self) -> socket.socket | None:

@@ -7,11 +7,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from tests.interop.ports import Ports
+from tests.interop.processes import begin, stop
 from tests.interop.town import Account
 
 PHONE_HOST = "127.0.0.1"  # some let the kernel choose the source of their sound, which is this one
 RTP_PORTS = 16
-MESSAGE_SUMMARY, DIALOG = "message-summary", "dialog"  # what can be subscribed to
+MESSAGE_SUMMARY, DIALOG, PRESENCE = "message-summary", "dialog", "presence"  # to subscribe to
 
 
 class Line(Struct, frozen=True):
@@ -41,6 +42,12 @@ class Device(Protocol):
 
     def hang_up(self) -> None: ...
 
+    def watch(self, event: str, number: str) -> None:
+        """Subscribe to an extension's message-summary, dialog or presence."""
+
+    def sees(self, *, is_there: bool) -> bool:
+        """Tell whether it was told last that the one whose presence it watches is registered."""
+
     def forget(self) -> None:
         """Forget what the client has been told so far."""
 
@@ -63,9 +70,6 @@ class Phone(Device, Protocol):
     def transfer_to_consulted(self) -> None:
         """Connect the other side of the first call with that of the second one."""
 
-    def watch(self, event: str, number: str) -> None:
-        """Subscribe to an extension's message-summary or dialog."""
-
     def write(self, number: str, text: str) -> None:
         """Send a MESSAGE."""
 
@@ -83,23 +87,13 @@ def uri(number: str, line: Line) -> str:
 
 def started(argv: list[str], folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start a program that is told by lines; what it says goes to the folder's screen.log."""
-    with (folder / "screen.log").open("wb") as screen:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=screen,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
-        )
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment}
+    return begin(argv, folder / "screen.log", is_told=True, cwd=folder, env=env)
 
 
 def ended(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Kill a program and show what it said."""
-    assert process.stdin is not None
-    process.kill()
-    process.wait()
-    process.stdin.close()
+    stop(process)
     print(f"=== {folder.name}\n{(folder / 'screen.log').read_text('utf-8', 'replace')}")
 
 

@@ -1,6 +1,7 @@
 """JsSIP as a phone over WebSocket (RFC 7118), under Node. It has no sound."""
 
 import json
+import re
 from pathlib import Path
 
 from tests.interop.clients.base import Line, Screen, ended, started, tell
@@ -52,6 +53,10 @@ class Jssip:
 
     def watch(self, event: str, number: str) -> None:
         self._tell("watch", event, number)
+
+    def sees(self, *, is_there: bool) -> bool:
+        found = re.findall(r"<basic>(\w+)", self._screen())
+        return found[-1:] == ["open" if is_there else "closed"]
 
     def write(self, number: str, text: str) -> None:
         self._tell("write", number, text)

@@ -63,6 +63,7 @@ agent.start();
 const documents = {
   "message-summary": "application/simple-message-summary",
   dialog: "application/dialog-info+xml",
+  presence: "application/pidf+xml",
 };
 const answered = (one) => say(`${one.response.method} ${one.response.status_code}`);
 

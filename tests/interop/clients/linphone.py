@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
-from tests.interop.clients.base import RTP_PORTS, Line, Screen, ended, started, tell, uri
+from tests.interop.clients.base import PRESENCE, RTP_PORTS, Line, Screen, ended, started, tell, uri
 from tests.interop.tones import write_tone
+from tests.interop.town import WORKSHOP
 from tests.interop.waiting import until
 from tests.packages import require
 
 TONE_HZ, TONE_S = 700.0, 30
+FRIEND = WORKSHOP.user
 PAUSED = "is now paused"
 CONFIG = """
 [sip]
@@ -43,6 +45,10 @@ reg_expires=600
 reg_sendregister=1
 publish=0
 dial_escape_plus=0
+[friend_0]
+url="Friend" <{friend}>
+pol=accept
+subscribe=1
 [misc]
 uuid=
 """
@@ -71,6 +77,7 @@ class Linphone:
                 domain=line.account.domain,
                 node=line.node,
                 transport=line.transport,
+                friend=uri(FRIEND, line),
                 **ports,
             )
         )
@@ -111,7 +118,12 @@ class Linphone:
         self._tell(f"transfer {ids[-2]} --to-call {ids[-1]}")
 
     def watch(self, event: str, number: str) -> None:
-        raise NotImplementedError
+        """It has subscribed from the start."""
+        assert (event, number) == (PRESENCE, FRIEND)
+
+    def sees(self, *, is_there: bool) -> bool:
+        found = re.findall(r"^Friend .* is (.*)$", self._heard.text(), re.MULTILINE)
+        return found[-1:] == ["Online" if is_there else "Offline"]
 
     def write(self, number: str, text: str) -> None:
         self._tell(f"chat {uri(number, self._line)} {text}")

@@ -68,6 +68,21 @@ class Pjsua:
     def watch(self, event: str, number: str) -> None:
         self._tell("watch", event, uri(number, self._line))
 
+    def sees(self, *, is_there: bool) -> bool:
+        self._read()
+        told = [one["is_there"] for one in self._seen if one["event"] == "presence"]
+        return told[-1:] == [is_there]
+
+    def leave(self) -> None:
+        """End its registration."""
+        self._tell("leave")
+        self.expect("registration", status=200)
+
+    def join(self) -> None:
+        """Register again."""
+        self._tell("join")
+        self.expect("registration", status=200)
+
     def write(self, number: str, text: str) -> None:
         self._tell("write", uri(number, self._line), text)
 

@@ -101,12 +101,22 @@ class Lamp(pj.Buddy):  # type: ignore[misc]
             tell("lamp", text=self._state)
 
 
+class Friend(pj.Buddy):  # type: ignore[misc]
+    """An extension whose presence is watched."""
+
+    def onBuddyState(self) -> None:
+        status = self.getInfo().presStatus.status
+        if status != pj.PJSUA_BUDDY_STATUS_UNKNOWN:
+            tell("presence", is_there=status == pj.PJSUA_BUDDY_STATUS_ONLINE)
+
+
 class Phone(pj.Account):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gone: list[Call] = []
         self.lamps: list[Lamp] = []
+        self.friends: list[Friend] = []
 
     def onRegState(self, param: Any) -> None:
         tell("registration", status=param.code)
@@ -138,6 +148,11 @@ def param(**options: Any) -> pj.CallOpParam:
 def watch(phone: Phone, event: str, uri: str) -> None:
     if event == "dialog":  # the account subscribes to message-summary by itself
         phone.lamps.append(Lamp(phone, uri))
+    if event == "presence":
+        friend, config = Friend(), pj.BuddyConfig()
+        config.uri, config.subscribe = uri, True
+        friend.create(phone, config)
+        phone.friends.append(friend)
 
 
 def write(phone: Phone, uri: str, text: str) -> None:
@@ -157,11 +172,21 @@ def count(phone: Phone) -> None:
     tell("counted", calls=len(phone.calls))
 
 
+def leave(phone: Phone) -> None:
+    phone.setRegistration(False)
+
+
+def join(phone: Phone) -> None:
+    phone.setRegistration(True)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "watch": watch,
     "write": write,
     "ask": ask,
     "count": count,
+    "leave": leave,
+    "join": join,
 }
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from tests.interop.clients.base import Line
-from tests.interop.ports import HOST, Ports
+from tests.interop.ports import Ports
 from tests.interop.sipp import Peer, Sipp
+
+CLOSED = "<basic>closed"
 
 
 class SippPhone:
@@ -13,11 +15,11 @@ class SippPhone:
     def __init__(self, folder: Path, line: Line) -> None:
         folder.mkdir()
         node, _, port = line.node.rpartition(":")
-        host = line.host if ":" in line.host else HOST
-        self._ports = Ports(host)
+        self._ports = Ports(line.host)
         self._line = line
-        self._sipp = Sipp(folder, self._ports, (node, int(port)), host=host)
+        self._sipp = Sipp(folder, self._ports, (node, int(port)), host=line.host)
         self._port = self._ports.take()
+        self._watching: Peer
 
     def start(self) -> None:
         """Register."""
@@ -47,6 +49,14 @@ class SippPhone:
     @property
     def _by(self) -> tuple[str, ...]:
         return "-t", "t1" if self._line.transport == "tcp" else "u1"
+
+    def watch(self, event: str, number: str) -> None:
+        """Subscribe, until a NOTIFY says that the other one has gone."""
+        self._watching = self.play("subscribe", "-s", number, event=event, until=CLOSED)
+
+    def sees(self, *, is_there: bool) -> bool:
+        told = self._watching.received("NOTIFY")
+        return bool(told) and (CLOSED in told[-1].text) != is_there
 
     def hang_up(self) -> None:
         """Nothing: a scenario ends by itself, or with the phone."""
