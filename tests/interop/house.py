@@ -50,15 +50,21 @@ class House:
         self._phones.append(Pjsua(self._folder / account.user, line))
         return self._phones[-1]
 
+    @property
+    def authority(self) -> str:
+        """The file of who issued the node's certificate and that of the edge."""
+        return self._doors.authority.file
+
     def desk(self) -> Account:
         """Return an extension that nobody has yet."""
         return next(self._desks)
 
     def line(self, account: Account, transport: str, ports: Ports) -> Line:
         """Return how a phone comes to the node over a transport of the matrix."""
-        return Line.of(account, *self._place(transport), ports, ca=self._doors.authority.file)
+        return Line.of(account, *self.place(transport), ports, ca=self.authority)
 
-    def _place(self, transport: str) -> tuple[str, str]:
+    def place(self, transport: str) -> tuple[str, str]:
+        """Return host and port, and SIP's word for how one speaks there."""
         if transport in VIA_EDGE:
             secure = transport == EDGE_TLS
             place = self.edge.tls if secure else self.edge.port
@@ -69,7 +75,7 @@ class House:
     def line6(self, account: Account, transport: str, ports: Ports) -> Line:
         """Return how a phone comes to the node over IPv6: "udp" or "ws"."""
         port = {"udp": self._doors.sip6, "ws": self._doors.ws6}[transport]
-        return Line.of(account, f"[{HOST6}]:{port}", transport, ports)
+        return Line.of(account, f"[{HOST6}]:{port}", transport, ports, host=HOST6)
 
     def has_binding(self, account: Account) -> bool:
         """Tell whether an extension is registered."""

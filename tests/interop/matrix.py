@@ -33,12 +33,13 @@ Shown = tuple[str, str, str]  # client, transport, case
 class Client(Struct, frozen=True):
     """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
     that it is shown over. `cannot`: why the client itself cannot do a case, or use a transport.
-    `own`: its cases, by transport, where it is no client."""
+    `own`: its cases, by transport, where it is no client. A pair in `cannot`: a case over a
+    transport."""
 
     source: str
     about: str
     transports: tuple[str, ...]
-    cannot: dict[str, str] = {}
+    cannot: dict[str | tuple[str, str], str] = {}
     own: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -48,7 +49,12 @@ class Client(Struct, frozen=True):
     def cases(self, transport: str) -> list[str]:
         if transport not in self.transports:
             return []
-        return [case for case in self.own.get(transport, CASES) if case not in self.cannot]
+        tried = self.own.get(transport, CASES)
+        return [case for case in tried if not self.excludes(transport, case)]
+
+    def excludes(self, transport: str, case: str) -> bool:
+        """Tell whether there is a reason why it cannot do that."""
+        return not self.cannot.keys().isdisjoint((transport, case, (transport, case)))
 
 
 NO_WS = dict.fromkeys(WEB, "it knows no WebSocket")
@@ -65,6 +71,7 @@ CLIENTS = {
                 "it has REGISTER, INVITE, ACK and BYE; the application would write all else itself",
             ),
             **dict.fromkeys(("TCP", *SECURE, IPV6), "version 0.2.0 has UDP over IPv4 alone"),
+            (EDGE, CALL): "it knows no Record-Route, so that its ACK and BYE do not arrive",
             **NO_WS,
         },
     ),
@@ -93,11 +100,12 @@ CLIENTS = {
     "Kamailio": Client(
         "kamailio",
         "a SIP proxy, here as a carrier that is known by its registrar or by its TLS name",
-        ("UDP", "TLS"),
-        own={
-            "UDP": (ASKED, REGISTERED_WITH, GIVES, TAKES),
-            "TLS": (ASKED, GIVES, TAKES),
+        ("UDP", "TCP", "TLS"),
+        {
+            IPV6: "pjsua, the phone behind it, has none",
+            **dict.fromkeys((*WEB, EDGE, EDGE_TLS), "no trunk comes that way"),
         },
+        own=dict.fromkeys(("UDP", "TCP", "TLS"), (ASKED, REGISTERED_WITH, GIVES, TAKES)),
     ),
     "linphone": Client(
         "linphone-cli",
@@ -204,14 +212,14 @@ class Matrix:
             return "yes"
         if (name, transport, case) in set(cells()):
             return "not shown"
-        return "cannot" if {transport, case} & {*CLIENTS[name].cannot} else "–"
+        return "cannot" if CLIENTS[name].excludes(transport, case) else "–"
 
 
 def _reasons(client: Client) -> Iterable[str]:
     """Write why a client cannot, a line each reason."""
     of: dict[str, list[str]] = {}
     for what, why in client.cannot.items():
-        of.setdefault(why, []).append(what)
+        of.setdefault(why, []).append(what if isinstance(what, str) else " ".join(what))
     return (f"- {', '.join(what)}: cannot: {why}" for why, what in of.items())
 
 

@@ -2,18 +2,20 @@
 
 import json
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.interop import matrix
-from tests.interop.clients.base import ended, started, tell
+from tests.interop.clients.base import PHONE_HOST, ended, started, tell
 from tests.interop.clients.pjsua import PYTHON
-from tests.interop.devices import Devices
+from tests.interop.house import House
 from tests.interop.matrix import Matrix, ways
-from tests.interop.node import Node
-from tests.interop.ports import HOST, Ports
-from tests.interop.town import DESK, MOBILE_PBX, WORKSHOP
+from tests.interop.ports import Ports
+from tests.interop.town import MOBILE_PBX, WORKSHOP
 from tests.interop.waiting import until
 from tests.packages import require
 
@@ -21,7 +23,7 @@ WRITTEN = """MESSAGE sip:{place} SIP/2.0
 Max-Forwards: 70
 From: <sip:{me.user}@{me.domain}>;tag=1
 To: <sip:{reader.user}@{reader.domain}>
-Call-ID: written
+Call-ID: written-by-{me.user}
 CSeq: 1 MESSAGE
 Content-Type: text/plain
 Content-Length: 15
@@ -32,71 +34,93 @@ AIOSIP = Path(__file__).parent / "clients" / "aiosip_phone.py"
 
 @pytest.mark.parametrize(("client", "transport"), ways(matrix.REGISTRATION, "sipsak"))
 def test_sipsak_registers(
-    client: str, transport: str, node: Node, ports: Ports, shown: Matrix
+    client: str, transport: str, house: House, ports: Ports, shown: Matrix
 ) -> None:
     user, password, _ = MOBILE_PBX  # a name that is known without its domain, which sipsak resolves
-    contact = f"sip:{user}@{HOST}:{ports.take()}"
-    place = f"{user}@{HOST}:{node.sip}"
-    sipsak(transport, place, "-U", "-C", contact, "-x", "600", "-u", user, "-a", password)
-    [binding] = node.show("bindings")
-    assert binding["contact"] == contact
+    contact = f"sip:{user}@{PHONE_HOST}:{ports.take()}"
+    signed = ("-u", user, "-a", password)
+    sipsak(house, transport, f"{user}@", "-U", "-C", contact, "-x", "600", *signed)
+    assert contact in [one["contact"] for one in house.node.show("bindings")]
     shown.shows(client, transport, matrix.REGISTRATION)
 
 
 @pytest.mark.parametrize(("client", "transport"), ways(matrix.OPTIONS, "sipsak"))
-def test_sipsak_asks(client: str, transport: str, node: Node, shown: Matrix) -> None:
-    said = sipsak(transport, f"{HOST}:{node.sip}")
-    assert "SIP/2.0 200 OK" in said
+def test_sipsak_asks(client: str, transport: str, house: House, shown: Matrix) -> None:
+    assert "SIP/2.0 200 OK" in sipsak(house, transport, "")
     shown.shows(client, transport, matrix.OPTIONS)
 
 
 @pytest.mark.parametrize(("client", "transport"), ways(matrix.MESSAGE, "sipsak"))
 def test_sipsak_writes(
-    client: str, transport: str, tmp_path: Path, node: Node, devices: Devices, shown: Matrix
+    client: str, transport: str, tmp_path: Path, house: House, shown: Matrix
 ) -> None:
     """Its own mode for that (-M) crashes in version 0.9.8.1, so the request comes from a file."""
-    reader = devices.sipp.listen("take_message", port=devices.register(WORKSHOP))
-    place = f"{WORKSHOP.user}@{HOST}:{node.sip}"
+    house.quiet()
+    me = house.desk()
+    place = f"{WORKSHOP.user}@{house.place(transport)[0]}"
     file = tmp_path / "message"
-    file.write_text(WRITTEN.format(place=place, me=DESK, reader=WORKSHOP))
-    sipsak(transport, place, "-f", str(file), "-u", DESK.user, "-a", DESK.password)
-    reader.ends_well()
-    [message] = reader.received("MESSAGE")
-    assert message.text.strip().endswith("Is lunch ready?")
+    file.write_text(WRITTEN.format(place=place, me=me, reader=WORKSHOP))
+    signed = ("-u", me.user, "-a", me.password)
+    sipsak(house, transport, f"{WORKSHOP.user}@", "-f", str(file), *signed)
+    house.peer.expect("message", text="Is lunch ready?")
     shown.shows(client, transport, matrix.MESSAGE)
 
 
-def sipsak(transport: str, place: str, *words: str) -> str:
+def sipsak(house: House, transport: str, user: str, *words: str) -> str:
     """Let sipsak ask a node something; return what it says. It must have been answered well."""
     require("sipsak")
-    argv = ["sipsak", "-s", f"sip:{place}", "-E", transport.lower(), "-H", HOST, "-vvv", *words]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    place, by = house.place(transport)
+    host, _, port = place.rpartition(":")  # in one it is what it looks for in a certificate
+    argv = ["sipsak", "-s", f"sip:{user}{host}", "-r", port, "-E", by, "-H", PHONE_HOST, "-vvv"]
+    argv += words
+    if by == "tls":
+        argv.append(f"--tls-ca-cert={house.authority}")
+    done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")  # with a fingerprint's bytes
+    assert done.returncode == 0, said
+    return said
 
 
-def test_aiosip_registers_and_calls(
-    tmp_path: Path, node: Node, ports: Ports, devices: Devices, shown: Matrix
-) -> None:
-    callee = devices.answer(devices.register(WORKSHOP))
-    told = {
-        **DESK._asdict(),
-        "host": HOST,
-        "port": ports.take(),
-        "node": HOST,
-        "node_port": node.sip,
-        "callee": WORKSHOP.user,
-    }
-    aiosip = started([str(PYTHON), str(AIOSIP), json.dumps(told)], tmp_path)
-    screen = tmp_path / "screen.log"
+@contextmanager
+def aiosip(house: House, transport: str, folder: Path) -> Iterator[Callable[[str], None]]:
+    """Let aiosip register. What is yielded tells it a line."""
+    house.quiet()
+    me, ports = house.desk(), Ports(PHONE_HOST)
+    host, _, port = house.place(transport)[0].rpartition(":")
+    place = {"host": PHONE_HOST, "port": ports.take(), "node": host, "node_port": int(port)}
+    argv = [str(PYTHON), str(AIOSIP), json.dumps({**me._asdict(), **place})]
+    process = started(argv, folder)
     try:
-        until("it is registered", lambda: "registered 200" in screen.read_text())
-        shown.shows("aiosip", "UDP", matrix.REGISTRATION)
-        until("it is answered", lambda: "answered" in screen.read_text())
-        callee.wait_for("ACK")
-        tell(aiosip, "")
-        until("it has hung up", lambda: "hung up" in screen.read_text())
-        assert node.only_cdr()["ended_by"] == "caller"
-        shown.shows("aiosip", "UDP", matrix.CALL)
+        says(folder, "registered 200")
+        assert house.has_binding(me)
+        yield partial(tell, process)
     finally:
-        ended(aiosip, tmp_path)
+        ended(process, folder)
+        ports.close()
+
+
+def says(folder: Path, words: str) -> None:
+    """Wait until aiosip says something."""
+    until(words, lambda: words in (folder / "screen.log").read_text())
+
+
+@pytest.mark.parametrize(("client", "transport"), ways(matrix.REGISTRATION, "aiosip"))
+def test_aiosip_registers(
+    client: str, transport: str, tmp_path: Path, house: House, shown: Matrix
+) -> None:
+    with aiosip(house, transport, tmp_path):
+        shown.shows(client, transport, matrix.REGISTRATION)
+
+
+@pytest.mark.parametrize(("client", "transport"), ways(matrix.CALL, "aiosip"))
+def test_aiosip_calls(
+    client: str, transport: str, tmp_path: Path, house: House, shown: Matrix
+) -> None:
+    with aiosip(house, transport, tmp_path) as told:
+        told(WORKSHOP.user)
+        says(tmp_path, "answered")
+        house.peer.expect("confirmed")
+        told("")
+        says(tmp_path, "hung up")
+        house.peer.expect("disconnected")
+        shown.shows(client, transport, matrix.CALL)

@@ -1,4 +1,5 @@
-"""aiosip 0.2.0 as a client: registers, calls a number, hangs up. Runs in .venv-clients.
+"""aiosip 0.2.0 as a client: registers; calls the number of the first line on standard input, hangs
+up at the second. Runs in .venv-clients.
 
 The shim is what a library of 2017 needs on today's Python, and two mends of its own faults: it
 copies `qop` without the fields that go with it, and its ACK names the method INVITE in CSeq.
@@ -42,6 +43,10 @@ auth.Auth.from_authenticate_header = without_qop
 call.Call._ack = ack
 
 
+async def line() -> str:
+    return await asyncio.to_thread(sys.stdin.readline)
+
+
 async def main(told: dict[str, Any]) -> None:
     me = f"sip:{told['user']}@{told['domain']}"
     place = (told["host"], told["port"])
@@ -55,12 +60,12 @@ async def main(told: dict[str, Any]) -> None:
     application = aiosip.Application()
     registration = await application.start_dialog(to_uri=me, **options)
     print(f"registered {(await registration.register(expires=600)).status_code}", flush=True)
-    to = f"sip:{told['callee']}@{told['domain']}"
+    to = f"sip:{(await line()).strip()}@{told['domain']}"
     dialog = await application.start_dialog(to_uri=to, **options)
     headers = CIMultiDict({"Content-Type": "application/sdp"})
     talk = await call.Call.invite(dialog, headers=headers, sdp=SDP)
     print("answered", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+    await line()
     await talk.close()
     print("hung up", flush=True)
 

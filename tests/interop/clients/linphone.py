@@ -122,7 +122,7 @@ class Linphone:
         assert (event, number) == (PRESENCE, FRIEND)
 
     def sees(self, *, is_there: bool) -> bool:
-        found = re.findall(r"^Friend .* is (.*)$", self._heard.text(), re.MULTILINE)
+        found = re.findall(r"Friend .* is (\w+)", self._heard.text())
         return found[-1:] == ["Online" if is_there else "Offline"]
 
     def write(self, number: str, text: str) -> None:

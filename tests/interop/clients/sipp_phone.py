@@ -6,7 +6,7 @@ from tests.interop.clients.base import Line
 from tests.interop.ports import Ports
 from tests.interop.sipp import Peer, Sipp
 
-CLOSED = "<basic>closed"
+CLOSED = "closed"
 
 
 class SippPhone:
@@ -22,17 +22,21 @@ class SippPhone:
         self._watching: Peer
 
     def start(self) -> None:
-        """Register."""
-        place = self._place(self._port)
-        self.play("register", contact_port=place, expires=600).ends_well()
+        """Register: from where it is called, for an edge believes where a REGISTER came from."""
+        self.play("register", port=self._port, expires=600).ends_well()
 
     def play(
-        self, scenario: str, *options: str, has_sound: bool = False, **keys: str | int
+        self,
+        scenario: str,
+        *options: str,
+        port: int | None = None,
+        has_sound: bool = False,
+        **keys: str | int,
     ) -> Peer:
         """Let it do something. `options` are SIPp's, `keys` the scenario's."""
         user, password, domain = self._line.account
         signed = ("-au", user, "-ap", password)
-        port = self._sipp.port()
+        port = port or self._sipp.port()
         keys = {"caller": user, "domain": domain, "contact_port": self._place(port), **keys}
         return self._sipp.start(
             scenario, *self._by, *signed, *options, port=port, keys=keys, has_sound=has_sound
