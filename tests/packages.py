@@ -23,14 +23,21 @@ KAMAILIO_MODULES = {
     name: f"/usr/lib/*/kamailio/modules/{name}.so" for name in ("tls", "websocket", "outbound")
 }
 PAGE = "interop/test_page.py"  # which all programs of the matrix have to be there for
-CLIENTS = ("interop/test_clients.py", PAGE)
-KAMAILIO = (*CLIENTS, "interop/test_kamailio.py", "interop/test_sipp.py")
+CLIENTS = ("interop/test_clients.py", "interop/test_certificates.py", PAGE)
+KAMAILIO = (
+    *CLIENTS,
+    "interop/test_carrier_faults.py",
+    "interop/test_kamailio.py",
+    "interop/test_sipp.py",
+    "interop/test_small_clients.py",
+)
 PACKAGES = (
     Package(
         "sip-tester",
         "sipp",
         (
             "interop/test_calls.py",
+            "interop/test_carrier_faults.py",
             "interop/test_dashboards.py",
             "interop/test_failures.py",
             "interop/test_kill.py",
@@ -41,7 +48,6 @@ PACKAGES = (
             "interop/test_rules.py",
             "interop/test_silence.py",
             "interop/test_sipp.py",
-            "interop/test_small_clients.py",
             "interop/test_stop.py",
             PAGE,
         ),
@@ -51,7 +57,9 @@ PACKAGES = (
         "baresip",
         ("interop/test_baresip.py", "interop/test_recording.py", *CLIENTS),
     ),
-    Package("sipsak", "sipsak", ("interop/test_small_clients.py", PAGE)),
+    Package(
+        "sipsak", "sipsak", ("interop/test_small_clients.py", "interop/test_certificates.py", PAGE)
+    ),
     Package("nodejs", "node", CLIENTS),
     Package("npm", "npm", CLIENTS),
     Package("linphone-cli", "linphonec", CLIENTS),

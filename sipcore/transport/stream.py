@@ -3,6 +3,7 @@ peer (RFC 3261 18, RFC 5923). How one of them behaves is connection.py's."""
 
 import asyncio
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from itertools import count
@@ -269,7 +270,11 @@ class StreamTransport:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._connect(remote)
         except (OSError, TimeoutError, UnicodeError) as fault:
-            _log.info("%s to=%s:%d fault=%s", self.name, *remote[:2], fault or "timed out")
+            is_refused = isinstance(fault, ssl.SSLError)  # by us, most often: who vouches for it?
+            if is_refused:
+                self.count(HANDSHAKE)
+            log = _log.warning if is_refused else _log.info
+            log("%s to=%s:%d fault=%s", self.name, *remote[:2], fault or "timed out")
         finally:
             for data, lost in self._waiting.pop(remote, ()):
                 if (connection is None or not connection.send(data)) and lost is not None:

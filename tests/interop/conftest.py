@@ -8,7 +8,7 @@ import pytest
 from tests.interop.devices import Devices
 from tests.interop.house import House
 from tests.interop.matrix import Matrix, ways
-from tests.interop.node import Node, Settings
+from tests.interop.node import Node, Settings, running
 from tests.interop.ports import HOST, Ports
 from tests.interop.sipp import Sipp
 from tests.interop.stage import Stage
@@ -105,13 +105,8 @@ def settings() -> Settings:
 
 @pytest.fixture
 def node(tmp_path: Path, ports: Ports, town: Town, settings: Settings) -> Iterator[Node]:
-    node = Node(tmp_path, ports, settings)
-    try:
-        node.import_(town.provisioning())
-        node.start()
+    with running(tmp_path, ports, town, settings) as node:
         yield node
-    finally:
-        node.end()
 
 
 @pytest.fixture

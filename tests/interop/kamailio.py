@@ -1,5 +1,6 @@
 """Kamailio beside a node: as an edge proxy in front of it, and as a carrier behind it."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from tests.interop.ports import HOST, Ports, is_taken
 from tests.interop.processes import begin, stop
 from tests.interop.waiting import until
 from tests.packages import KAMAILIO_MODULES, require
+from tests.transport.certificates import Pair
 
 CONFIGS = Path(__file__).with_name("kamailio")
 NAME = "kamailio.example"  # its certificate is for this, too
@@ -30,8 +32,11 @@ METHOD = {"edge": "TLSv1.2"}  # sipsak takes a ticket of TLS 1.3 for the end of 
 class Kamailio:
     """One Kamailio, a session of processes of its own, on this process's address."""
 
-    def __init__(self, folder: Path, ports: Ports, doors: Doors, config: str) -> None:
-        """`config`: the file of kamailio/ that says what it is."""
+    def __init__(
+        self, folder: Path, ports: Ports, doors: Doors, config: str, pair: Pair | None = None
+    ) -> None:
+        """`config`: the file of kamailio/ that says what it is. `pair`: its certificate and key,
+        where they are not for HOST and NAME."""
         self._program = require("kamailio")
         for file in KAMAILIO_MODULES.values():
             require(file)
@@ -39,7 +44,7 @@ class Kamailio:
         self._folder = folder
         self._config = config
         folder.mkdir()
-        pair = doors.authority.issue(HOST, NAME, file=f"kamailio-{config}")
+        pair = pair or doors.authority.issue(HOST, NAME, file=f"kamailio-{config}")
         self._tls_file = folder / "tls.cfg"
         self._tls_file.write_text(
             TLS.format(*pair, doors.authority.file, method=METHOD.get(config, "TLSv1.2+"))
@@ -79,10 +84,23 @@ class Kamailio:
         file = self._folder / "screen.log"
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
+    def fall_silent(self) -> None:
+        """Answer nothing any more: its processes stand still."""
+        self._signal(signal.SIGSTOP)
+
+    def speak_again(self) -> None:
+        """Go on; what has come meanwhile is answered late."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, signum: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signum)
+
     def end(self) -> None:
         """End it and every process of its session, and show what it said."""
         if self._process is None:
             return
+        self.speak_again()
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(5)

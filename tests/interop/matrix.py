@@ -18,28 +18,40 @@ BLIND, ATTENDED = "blind transfer", "attended transfer"
 WAITING, LAMP = "message waiting", "busy lamp"
 PRESENCE, MESSAGE, OPTIONS = "presence", "MESSAGE", "OPTIONS"
 CALLS = (CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED)
-CASES = (REGISTRATION, *CALLS, WAITING, LAMP, PRESENCE, MESSAGE, OPTIONS)
+TRUST = "refuses a foreign certificate"
+CASES = (REGISTRATION, *CALLS, WAITING, LAMP, PRESENCE, MESSAGE, OPTIONS, TRUST)
 ASKED, REGISTERED_WITH = "asked by OPTIONS", "our trunk registers there"
 GIVES, TAKES = "takes calls, and holds them", "gives calls, and holds them"
 IPV6, EDGE, EDGE_TLS, EDGE_WS = "IPv6", "edge", "edge, TLS", "edge, WS"
 PLAIN = ("UDP", "TCP", EDGE)
 SECURE = ("TLS", EDGE_TLS)
 WEB = ("WS", "WSS", EDGE_WS)
+PROVEN = ("TLS", "WSS")  # where the node shows its certificate itself
 TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS", IPV6, EDGE, EDGE_TLS, EDGE_WS)
 
 Shown = tuple[str, str, str]  # client, transport, case
 
 
+def is_void(transport: str, case: str) -> bool:
+    """Tell whether a cell has no meaning, for any client."""
+    return case == TRUST and transport not in PROVEN
+
+
+def over(transport: str, case: str) -> str:
+    """Name a case over one transport alone."""
+    return f"{case} ({transport})"
+
+
 class Client(Struct, frozen=True):
     """`source`: Debian's package, or what clients.lock or package.json names. `transports`: those
-    that it is shown over. `cannot`: why the client itself cannot do a case, or use a transport.
-    `own`: its cases, by transport, where it is no client. A pair in `cannot`: a case over a
-    transport."""
+    that it is shown over. `cannot`: why the client itself cannot do a case, use a transport, or do
+    a case over that transport.
+    `own`: its cases, by transport, where it is no client."""
 
     source: str
     about: str
     transports: tuple[str, ...]
-    cannot: dict[str | tuple[str, str], str] = {}
+    cannot: dict[str, str] = {}
     own: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -54,7 +66,9 @@ class Client(Struct, frozen=True):
 
     def excludes(self, transport: str, case: str) -> bool:
         """Tell whether there is a reason why it cannot do that."""
-        return not self.cannot.keys().isdisjoint((transport, case, (transport, case)))
+        if is_void(transport, case):
+            return True
+        return not self.cannot.keys().isdisjoint((transport, case, over(transport, case)))
 
 
 NO_WS = dict.fromkeys(WEB, "it knows no WebSocket")
@@ -67,11 +81,11 @@ CLIENTS = {
         {
             CALLED: "it answers each request with 200 itself, without SDP",
             **dict.fromkeys(
-                (*CALLS[2:], *CASES[8:]),
+                (*CALLS[2:], *CASES[8:-1]),
                 "it has REGISTER, INVITE, ACK and BYE; the application would write all else itself",
             ),
             **dict.fromkeys(("TCP", *SECURE, IPV6), "version 0.2.0 has UDP over IPv4 alone"),
-            (EDGE, CALL): "it knows no Record-Route, so that its ACK and BYE do not arrive",
+            over(EDGE, CALL): "it knows no Record-Route, so that its ACK and BYE do not arrive",
             **NO_WS,
         },
     ),
@@ -81,6 +95,7 @@ CLIENTS = {
         (*PLAIN, *SECURE, IPV6),
         {
             DTMF_INFO: "version 1.0.0 sends RFC 4733 alone",
+            TRUST: "version 1.0.0 reads a file of authorities, and takes any certificate",
             ATTENDED: "version 1.0.0 transfers blindly alone",
             **NO_LAMP,
             **NO_WS,
@@ -156,6 +171,7 @@ this was written.
 - message waiting: SUBSCRIBE to message-summary (RFC 3842); the client tells a mailbox's counts
 - busy lamp: SUBSCRIBE to dialog (RFC 4235); the client sees an extension's call begin and end
 - presence: SUBSCRIBE to presence (RFC 3856); the client sees an extension go and come
+- refuses a foreign certificate: it does not sign in where the node's is by another authority
 - MESSAGE: the client sends one and gets one (RFC 3428)
 """
 VERSION = "Version: "
@@ -208,6 +224,8 @@ class Matrix:
                 yield "\n".join(_reasons(client)) + "\n"
 
     def _cell(self, name: str, transport: str, case: str) -> str:
+        if is_void(transport, case):
+            return ""
         if (name, transport, case) in self._shown:
             return "yes"
         if (name, transport, case) in set(cells()):
@@ -219,7 +237,7 @@ def _reasons(client: Client) -> Iterable[str]:
     """Write why a client cannot, a line each reason."""
     of: dict[str, list[str]] = {}
     for what, why in client.cannot.items():
-        of.setdefault(why, []).append(what if isinstance(what, str) else " ".join(what))
+        of.setdefault(why, []).append(what)
     return (f"- {', '.join(what)}: cannot: {why}" for why, what in of.items())
 
 

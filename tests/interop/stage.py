@@ -6,6 +6,8 @@ It comes to a door of the node's, or to the edge proxy in front of it.
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tests.interop.clients.baresip import Baresip
 from tests.interop.clients.base import PHONE_HOST, PRESENCE, Device, Line, Phone
 from tests.interop.clients.jssip import Jssip
@@ -33,10 +35,12 @@ HEARD = 25  # packets: half a second
 
 class Stage:
     """`phone` is the client, `sipp` where that is SIPp; it signs in as `me`. `peer` and `third`
-    are those of the house."""
+    are those of the house. `ca`: the file of whom it believes, where that is not the house's."""
 
-    def __init__(self, house: House, folder: Path, client: str, transport: str) -> None:
-        self.client, self.transport = client, transport
+    def __init__(
+        self, house: House, folder: Path, client: str, transport: str, ca: str = ""
+    ) -> None:
+        self.client, self.transport, self._ca = client, transport, ca
         self.house, self.node = house, house.node
         self.peer, self.third = house.peer, house.third
         self.me = house.desk()
@@ -47,6 +51,8 @@ class Stage:
 
     def _made(self, folder: Path) -> Device:
         line = self._line()
+        if self._ca:
+            line = replace(line, ca=self._ca)
         if self.client == SCRIPTED:
             self.sipp = SippPhone(folder, line)
             return self.sipp

@@ -9,7 +9,7 @@ import pytest
 
 from tests.interop.devices import Devices
 from tests.interop.lossy import Loss, LossyPath
-from tests.interop.node import Node
+from tests.interop.node import Node, Settings, running
 from tests.interop.ports import Ports
 from tests.interop.town import DESK, OUTSIDE, Town
 
@@ -44,6 +44,27 @@ PHONE_IS_HUNG_UP_ON = [
     ("node", "1 BYE"),
     ("phone", "200 to 1 BYE"),
 ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Town]]:
+    ports = Ports()
+    town = Town(ports)
+    with running(tmp_path_factory.mktemp("node"), ports, town, Settings()) as node:
+        yield node, town
+    ports.close()
+
+
+@pytest.fixture
+def town(place: tuple[Node, Town]) -> Town:
+    return place[1]
+
+
+@pytest.fixture
+def node(place: tuple[Node, Town]) -> Node:
+    """One for all of these tests: a call leaves nothing behind but its CDR."""
+    place[0].forget()
+    return place[0]
 
 
 class Paths:

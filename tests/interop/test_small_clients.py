@@ -68,17 +68,24 @@ def test_sipsak_writes(
 
 def sipsak(house: House, transport: str, user: str, *words: str) -> str:
     """Let sipsak ask a node something; return what it says. It must have been answered well."""
+    done = asked(house, transport, user, *words, ca=house.authority)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")  # with a fingerprint's bytes
+    assert done.returncode == 0, said
+    return said
+
+
+def asked(
+    house: House, transport: str, user: str, *words: str, ca: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Let sipsak ask a node something. `ca`: the file of whom it believes."""
     require("sipsak")
     place, by = house.place(transport)
     host, _, port = place.rpartition(":")  # in one it is what it looks for in a certificate
     argv = ["sipsak", "-s", f"sip:{user}{host}", "-r", port, "-E", by, "-H", PHONE_HOST, "-vvv"]
     argv += words
     if by == "tls":
-        argv.append(f"--tls-ca-cert={house.authority}")
-    done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
-    said = (done.stdout + done.stderr).decode("utf-8", "replace")  # with a fingerprint's bytes
-    assert done.returncode == 0, said
-    return said
+        argv.append(f"--tls-ca-cert={ca}")
+    return subprocess.run(argv, capture_output=True, timeout=20, check=False)
 
 
 @contextmanager
