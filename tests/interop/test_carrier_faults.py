@@ -93,13 +93,13 @@ def test_a_carrier_that_is_silent_is_left_out_until_it_answers_again_and_again(
     until("it has answered", lambda: counted(node, "alive") >= 1)
     assert row(node)["state"] == "good"
 
-    carrier.fall_silent()
     before = counted(node, "dead")
+    carrier.fall_silent()
     until("it is down", lambda: row(node)["state"] == "down", 6 * HEALTH_S)
     assert counted(node, "dead") - before == FALL
 
-    carrier.speak_again()
     before = counted(node, "alive")
+    carrier.speak_again()
     until("it is good", lambda: row(node)["state"] == "good", 6 * HEALTH_S)
     assert counted(node, "alive") - before == RISE
 
