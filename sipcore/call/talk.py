@@ -328,9 +328,10 @@ class Talk:
         return heard_at
 
     def _gone(self, leg: Leg, reason: str, heard_at: float) -> Ending:
-        """The peer of a leg is no more: nothing need be said to it."""
-        leg.close()
-        return self._inferred(f"{leg.side} leg: {reason}", heard_at)
+        """The peer of a leg is no more, or does not say so: it gets a BYE (RFC 3261 12.2.1.2)."""
+        end = self._inferred(f"{leg.side} leg: {reason}", heard_at)
+        leg.bye(end.header)
+        return end
 
     def _inferred(self, reason: str, heard_at: float) -> Ending:
         age_s = self._call.desk.loop.time() - heard_at

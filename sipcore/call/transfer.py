@@ -340,8 +340,9 @@ class Transfer:
             return None
         self.is_over = True
         if status in OVER and not self.stays.is_over:
-            self.stays.close()
-            return Ending("node", 200, 102, f"{self.stays.side} leg: re-INVITE got {status}")
+            end = Ending("node", 200, 102, f"{self.stays.side} leg: re-INVITE got {status}")
+            self.stays.bye(end.header)
+            return end
         _log.info(
             "call=%s whoever stays does not take the newcomer's SDP: %s", self.call.id, status
         )

@@ -143,7 +143,8 @@ def _read(message: Message) -> tuple[int, Refresher | None] | None:
     if seconds is None or seconds > MOST_S:
         raise BadMessage("Session-Expires is no number of seconds")
     _, semicolon, params = row.partition(";")
-    refresher = parse_params(semicolon + params).get("refresher") if params else None
+    refresher = (parse_params(semicolon + params).get("refresher") if params else None) or ""
+    refresher = refresher.lower()
     if refresher == "uac":
         return seconds, "uac"
     return seconds, "uas" if refresher == "uas" else None

@@ -78,8 +78,10 @@ class Message:
         return [value for row in rows for value in split_commas(row) if value]
 
     def tokens(self, name: str) -> list[str]:
-        """Return option tags or methods: Require, Supported, Allow."""
-        tokens = (token.strip() for row in self.headers.get(name, ()) for token in row.split(","))
+        """Return option tags, in lower case: Require, Supported (RFC 3261 7.3.1)."""
+        tokens = (
+            token.strip().lower() for row in self.headers.get(name, ()) for token in row.split(",")
+        )
         return [token for token in tokens if token]
 
     def addresses(self, name: str) -> list[Address]:

@@ -29,6 +29,7 @@ AT_ONCE = 50
 REFERS = 0.25  # share of the cases in which somebody may be transferred
 TAKES = 0.3  # in which a colleague may take a place by INVITE with Replaces
 FORKS = 0.25  # in which an extension with three devices is called
+DEFLECTS = 0.3  # of these: a device may send it on
 LEAST_FORWARDS = 12  # of such a case; how many more tells them apart
 FAIR = Weather(delay_s=(0.001, 0.15))
 FOUL = Weather(loss=0.07, doubling=0.03, delay_s=(0.001, 0.4))
@@ -50,6 +51,7 @@ class Case:
         self.forwards = LEAST_FORWARDS + number % AT_ONCE
         if self.dice.random() < FORKS:
             self.dialled = "8002"
+        self.deflects = self.dice.random() < DEFLECTS
         self.taker: PartyPhone | None = None
         self.parties: list[Party] = []  # the caller, whoever rang, and whoever came to it
         self.fault = ""
@@ -75,6 +77,9 @@ class Case:
         self.parties.append(b)
         dice = self.dice
         fate = dice.random()
+        if self.dialled == "8002" and self.deflects and dice.random() < 0.5:
+            b.phone.refuse(b, 302, {"Contact": [f"<sip:{self.target}@acme.example>"]})
+            return
         if fate < 0.1:
             b.phone.refuse(b, dice.choice([404, 480, 486, 600]))
             return
@@ -104,6 +109,11 @@ class Case:
         if one.agreed is not None and not one.is_over:
             one.update()
 
+    def _early_key(self, one: Party) -> None:
+        """Press a key before the answer, in whatever early dialog there is."""
+        if one.dialog is not None and not one.is_over:
+            one.request("INFO", b"Signal=5\r\n", {"Content-Type": ["application/dtmf-relay"]})
+
     def _take_place(self, one: Party) -> None:
         """Let a colleague ask for a party's place, be it in a talk or while it rings."""
         if one.dialog is None or self.taker is None:
@@ -120,7 +130,7 @@ class Case:
             self._take_place(one)
             return
         if not one.is_up:
-            self._early_update(one)
+            (self._early_key if self.dice.random() < 0.3 else self._early_update)(one)
             return
         what = self.dice.random()
         if self.transfers and self.dice.random() < 0.25:
