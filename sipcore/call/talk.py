@@ -190,6 +190,8 @@ class Talk:
             return None
         if method == "REFER":
             self._refer(leg, event)
+        elif method == "SUBSCRIBE":
+            self._renew_report(leg, event)
         elif self._other(leg).is_over and (is_offer or method in CARRIED):
             endpoint.respond(event.transaction, 491 if is_offer else 480)
         elif is_offer:
@@ -222,6 +224,14 @@ class Talk:
         if status < 300:  # RFC 3515 2.2
             unwanted |= leg.about_us(event.transaction.flow)
         self._call.desk.endpoint.respond(event.transaction, status, unwanted)
+
+    def _renew_report(self, leg: Leg, event: Within) -> None:
+        """Take a SUBSCRIBE within the dialog: to what a REFER began, or to nothing that is here."""
+        transfer = self._transfer
+        report = transfer.report if transfer is not None and leg is transfer.leg else None
+        if isinstance(report, Report) and report.renew(event):
+            return
+        self._call.desk.endpoint.respond(event.transaction, 481)
 
     def _spares(self, leg: Leg) -> bool:
         """Tell whether the call goes on without a leg that has hung up."""

@@ -6,21 +6,16 @@ from hypothesis import strategies as st
 
 from sipcore.message.bodies import unpack
 from sipcore.message.message import Request
+from tests.message.many_parts import ISUP, parts
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\n"
 SESSION = b"Content-Type: application/sdp\r\n\r\n" + SDP
-ISUP = b"Content-Type: application/ISUP;version=itu-t92+\r\n"
 
 
 def message(kind: str, body: bytes, **more: str) -> Request:
     headers = {"Content-Type": [kind]} if kind else {}
     headers |= {name.replace("_", "-"): [value] for name, value in more.items()}
     return Request("INVITE", "sip:8002@acme.example", headers, body)
-
-
-def parts(*contents: bytes, boundary: bytes = b"b1") -> bytes:
-    rows = [b"--" + boundary + b"\r\n" + one + b"\r\n" for one in contents]
-    return b"".join((b"a preamble\r\n", *rows, b"--", boundary, b"--\r\n"))
 
 
 def found(kind: str, body: bytes, **more: str) -> bytes | None:

@@ -7,11 +7,11 @@ import pytest
 from sipcore.call.leg import SDP
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
-from tests.message.test_bodies import ISUP, parts
+from tests.message.many_parts import ISUP, parts
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, ringing, talking, two_desks
-from tests.sim.test_transfer import FOUR, refer, third
+from tests.sim.transferring import FOUR, refer, reports, third
 from tests.sim.world import OUTSIDE, World, world
 
 MIXED: Headers = {"Content-Type": ["multipart/mixed;boundary=b1"]}
@@ -238,6 +238,68 @@ def test_20_11_a_body_that_need_not_be_understood_is_ignored(
             talk = caller.call("8002", said, b"\x00\x01")
             await here.pass_time(2)
             assert talk.status == status
+            await _ends(here, talk)
+
+    simulate(main())
+
+
+@pytest.mark.parametrize("status", [408, 481])
+def test_12_2_1_2_who_does_not_know_the_dialog_gets_a_bye(tmp_path: Path, status: int) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, talk, callee, other = await talking(here)
+
+            def lost(one: Talk, event: Within) -> bool:
+                if event.request.method == "INVITE":
+                    callee.endpoint.respond(event.transaction, status)
+                return event.request.method == "INVITE"
+
+            other.on_request = lost
+            talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
+            await here.pass_time(2)
+            assert [one.method for one in (talk.requests[-1], other.requests[-1])] == ["BYE", "BYE"]
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_6665_4_1_2_who_transfers_refreshes_and_ends_what_he_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            _, talk, _, other = await talking(here)
+            last = await third(here)
+            last.on_invite = last.ring
+            refer(talk, "8004")
+            await here.pass_time(1)
+            for event, expires in (("refer", "60"), ("refer;id=99", "60"), ("refer", "0")):
+                talk.request("SUBSCRIBE", headers={"Event": [event], "Expires": [expires]})
+                await here.pass_time(1)
+            other.request("SUBSCRIBE", headers={"Event": ["refer"]})
+            talk.request("SUBSCRIBE", headers={"Event": ["refer"]})
+            await here.pass_time(1)
+            asked = [status for method, status in talk.replies if method == "SUBSCRIBE"]
+            assert (asked, other.replies) == ([200, 481, 200, 481], [("SUBSCRIBE", 481)])
+            told = [one for one in talk.requests if one.method == "NOTIFY"]
+            states = [one.headers["Subscription-State"][0] for one in told]
+            assert states[-2:] == ["active;expires=60", "terminated;reason=timeout"]
+            assert reports(talk) == ["100 Trying", "180 Ringing", "180 Ringing", "180 Ringing"]
+            last.pick_up(last.calls[0])
+            await here.pass_time(1)
+            assert (talk.is_over, other.is_over) == (True, False)
+            other.hang_up()
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_7_3_1_option_tags_are_known_in_any_case(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, _ = await two_desks(here)
+            said: Headers = {"Supported": ["TIMER"], "Session-Expires": ["600;refresher=UAC"]}
+            talk = caller.call("8002", {"Require": ["Timer"], **said})
+            await talk.answered.wait()
+            assert talk.answers[-1].headers["Session-Expires"] == ["600;refresher=uac"]
             await _ends(here, talk)
 
     simulate(main())
