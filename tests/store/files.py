@@ -32,6 +32,10 @@ def account(name: str, plans: str = '"pbx-8-32"', more: str = "") -> str:
     return f'[[customer.account]]\nid = "{name}"\nplans = [{plans}]\nopened = 2026-11-22\n{more}'
 
 
+def acme(*parts: str) -> str:
+    return customer("acme", account("acme-1"), *parts)
+
+
 def number(digits: str, account: str, to: str) -> str:
     return f'[[customer.number]]\nnumber = "{digits}"\naccount = "{account}"\nto = "{to}"\n'
 
