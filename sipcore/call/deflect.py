@@ -14,6 +14,7 @@ from sipcore.call.leg import Landed
 from sipcore.call.party import party_of
 from sipcore.errors import BadMessage
 from sipcore.log import logger
+from sipcore.message.address import preference
 from sipcore.message.diversion import MOST_FORWARDS
 from sipcore.message.message import Response
 from sipcore.policy.attempt import Attempt, Source
@@ -98,7 +99,7 @@ def targets_in(response: Response) -> list[str]:
     try:
         contacts = response.addresses("Contact")
         found = [
-            (-_q(one.params.get("q")), number_in(one.uri))
+            (-preference(one.params.get("q")), number_in(one.uri))
             for one in contacts
             if one.uri.scheme in ("sip", "sips", "tel") and one.uri.user
         ]
@@ -106,12 +107,3 @@ def targets_in(response: Response) -> list[str]:
         return []
     found.sort(key=lambda pair: pair[0])
     return list(dict.fromkeys(number for _, number in found))[:MOST_CONTACTS]
-
-
-def _q(text: str | None) -> float:
-    """Read a preference; 1 where none is readable (RFC 3261 20.10)."""
-    try:
-        q = float(text or 1)
-    except ValueError:
-        return 1.0
-    return q if 0 <= q <= 1 else 1.0

@@ -167,9 +167,7 @@ class Front:
         dialled = number_in(Uri.parse(request.uri))
         source = self._source(desk.book(), request, flow)
         if isinstance(source, Unproven):
-            if source.is_wrong:
-                desk.metrics.count_wrong_credentials("INVITE")
-            desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
+            self._challenge(request, flow, source)
             return
         desk.endpoint.vouch(flow)
         if source.kind != "extension":
@@ -200,15 +198,19 @@ class Front:
         call = Call(desk, request, flow, attempt)
         call.task = desk.loop.create_task(bridge(call, counted))
 
+    def _challenge(self, request: Request, flow: Flow, asker: Unproven) -> None:
+        """Ask for a password, anew where the last one was wrong."""
+        if asker.is_wrong:
+            self._desk.metrics.count_wrong_credentials(request.method)
+        self._desk.endpoint.reply_statelessly(request, flow, 401, asker.headers)
+
     def _message(self, request: Request, flow: Flow) -> None:
         """Deliver a MESSAGE of somebody who has signed in, or of a listed peer."""
         desk, book = self._desk, self._desk.book()
         dialled = number_in(Uri.parse(request.uri))
         source = self._source(book, request, flow)
         if isinstance(source, Unproven):
-            if source.is_wrong:
-                desk.metrics.count_wrong_credentials("MESSAGE")
-            desk.endpoint.reply_statelessly(request, flow, 401, source.headers)
+            self._challenge(request, flow, source)
             return
         desk.endpoint.vouch(flow)
         refusal = self._courier.refusal(book, request, source, dialled)

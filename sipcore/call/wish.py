@@ -6,7 +6,7 @@ Text in, values out: who may register, and what is registered, the registrar kno
 from msgspec import Struct
 
 from sipcore.errors import BadMessage
-from sipcore.message.address import Address, parse_address
+from sipcore.message.address import Address, parse_address, preference
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
 
@@ -128,7 +128,7 @@ def _wish(contact: Address, request: Request, supported: frozenset[str]) -> Wish
     is_outbound = bool(instance) and "outbound" in supported and _is_flow(reg_id)
     if instance:
         instance = f"{instance}#{reg_id if is_outbound else ''}"
-    return Wish(uri, text, expires_s, instance, _q(params.get("q")), is_outbound)
+    return Wish(uri, text, expires_s, instance, preference(params.get("q")), is_outbound)
 
 
 def expires_of(request: Request) -> int:
@@ -139,15 +139,6 @@ def expires_of(request: Request) -> int:
 
 def _is_flow(reg_id: str) -> bool:
     return reg_id.isdecimal() and len(reg_id) <= 10
-
-
-def _q(text: str | None) -> float:
-    """Read a preference: 1 where none is readable."""
-    try:
-        q = float(text or 1)
-    except ValueError:
-        return 1.0
-    return q if 0 <= q <= 1 else 1.0
 
 
 def with_number(uri: Uri, number: str) -> Uri:

@@ -106,3 +106,12 @@ def name_of(display: str) -> str:
         except UnicodeDecodeError:
             continue
     return raw.decode("utf-8", "replace")
+
+
+def preference(q: str | None) -> float:
+    """Read a q parameter, 0 to 1; 1 where none is readable (RFC 3261 20.10)."""
+    try:
+        value = float(q or 1)
+    except ValueError:
+        return 1.0
+    return value if 0 <= value <= 1 else 1.0

@@ -4,7 +4,6 @@ of the supervisor. No answered call without its record, none with two; and the f
 import hashlib
 import time
 import wave
-from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
@@ -25,13 +24,6 @@ LACKS_S = 1.0  # what a kill -9 may cost of a recording
 SLACK_S = 0.3  # between what a test does and when it knows
 BACK_S = 1.0  # until sound is back where another worker is up
 START_S = 3.0  # until it is where a process must start first, on a machine that is busy
-
-
-@pytest.fixture
-def ports() -> Iterator[Ports]:
-    ports = Ports()
-    yield ports
-    ports.close()
 
 
 @pytest.fixture

@@ -35,13 +35,6 @@ MEMORY_MIB = 3.0  # what an allocator's chance may add between the first and the
 
 
 @pytest.fixture
-def ports() -> Iterator[Ports]:
-    ports = Ports()
-    yield ports
-    ports.close()
-
-
-@pytest.fixture
 def settings() -> Settings:
     return Settings(calls=80, media_ports=400)
 

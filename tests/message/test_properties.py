@@ -22,6 +22,7 @@ from sipcore.message.values import (
     parse_via,
     split_commas,
 )
+from tests.fuzz.readers import cut
 from tests.message import strategies as sip
 from tests.message.mutants import mutants
 
@@ -138,16 +139,6 @@ def test_a_mutilated_message_is_read_or_refused(data: bytes) -> None:
         assert again == message
 
 
-def _streamed(chunks: list[bytes]) -> tuple[list[bytes], bool]:
-    framer, found = Framer(), list[bytes]()
-    try:
-        for chunk in chunks:
-            found += framer.feed(chunk)
-    except BadMessage:
-        return found, True
-    return found, False
-
-
 @SOME
 @given(st.lists(st.one_of(sip.messages, st.just(None)), max_size=4), st.data())
 def test_a_stream_is_cut_into_the_messages_that_were_put_in(
@@ -157,15 +148,15 @@ def test_a_stream_is_cut_into_the_messages_that_were_put_in(
     stream = b"".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    assert _streamed(chunks) == (parts, False)
-    assert _streamed([stream[at : at + 1] for at in range(len(stream))]) == (parts, False)
+    assert cut(chunks) == (parts, False)
+    assert cut([stream[at : at + 1] for at in range(len(stream))]) == (parts, False)
 
 
 @SOME
 @given(mutants())
 def test_a_mutilated_stream_is_cut_alike_whole_and_byte_by_byte(data: bytes) -> None:
-    whole, is_broken = _streamed([data])
-    single, is_broken_too = _streamed([data[at : at + 1] for at in range(len(data))])
+    whole, is_broken = cut([data])
+    single, is_broken_too = cut([data[at : at + 1] for at in range(len(data))])
     assert is_broken == is_broken_too
     assert single[: len(whole)] == whole  # what came before the fault may have been given out
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from sipcore.cdr.journal import InlineJournal, JournalError
+from tests.sim.world import World
 
 
 class SlowJournal(InlineJournal):
@@ -17,3 +18,10 @@ class RefusingJournal(InlineJournal):
 
     async def sync(self) -> None:
         raise JournalError("no space left on device")
+
+
+def give(here: World, kind: type[InlineJournal]) -> None:
+    """Give the node a journal of that kind."""
+    journal = kind(here.folder / "journal", here.metrics)
+    journal.start()
+    here.node.desk.journal = journal

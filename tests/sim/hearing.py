@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from sipcore.media.g711 import A_LAW, decode
+from tests.sim.talking import check_all_is_over
 from tests.sim.world import World, world
 from tests.store.files import DEMO
 
 
 @asynccontextmanager
 async def listening(folder: Path, provisioning: str = DEMO) -> AsyncIterator[World]:
-    """Open a world whose media engine runs as a worker does while sound plays."""
+    """Open a world whose media engine runs as a worker does while sound plays. All that a test
+    begins in it must be over soon after the test, or on its way to be."""
     async with world(folder, provisioning=provisioning) as here:
         here.tick_each(0.005)
         yield here
+        here.tick_each(1.0)
+        await check_all_is_over(here)
 
 
 def is_tone(packet: bytes) -> bool:

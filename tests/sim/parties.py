@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from sipcore.call.leg import SDP
 from sipcore.message.message import Request
 from tests.sim.description import direction_of, formats_of
 from tests.sim.party import Habits, Party, PartyPhone
@@ -41,6 +42,15 @@ def habits(*, reliable: bool = False, update: bool = False, timer_s: int = 0) ->
 def party(talk: object) -> Party:
     assert isinstance(talk, Party)
     return talk
+
+
+def pick_up_saying(b: Party, body: bytes) -> None:
+    """Let a party answer with that SDP, be it what it has said before or not."""
+    assert b.invite is not None
+    b.agreed, b.asked = (body, b.asked or b""), None
+    headers = b.headers() | {"Content-Type": [SDP]}
+    b.phone.endpoint.respond(b.invite, 200, headers, body)
+    b.status = 200
 
 
 def disagreement(a: Party, b: Party) -> str:

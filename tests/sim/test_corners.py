@@ -10,7 +10,7 @@ from sipcore.config import parse_config
 from sipcore.dialog.events import Within
 from sipcore.message.flow import Flow
 from sipcore.message.uri import Uri
-from tests.sim.disks import RefusingJournal, SlowJournal
+from tests.sim.disks import RefusingJournal, SlowJournal, give
 from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Talk, sdp
@@ -212,9 +212,7 @@ def test_a_caller_who_gives_up_while_the_disk_hangs_is_not_connected(tmp_path: P
     async def main() -> None:
         async with world(tmp_path) as here:
             caller, callee = await two_desks(here)
-            slow = SlowJournal(tmp_path / "slow", here.metrics)
-            slow.start()
-            here.node.desk.journal = slow
+            give(here, SlowJournal)
             talk = caller.call("8002")
             await callee.rang.wait()
             await here.pass_time(0.2)
@@ -232,9 +230,7 @@ def test_an_answer_that_cannot_be_synced_is_no_answer_for_the_caller(tmp_path: P
     async def main() -> None:
         async with world(tmp_path) as here:
             caller, callee = await two_desks(here)
-            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
-            refusing.start()
-            here.node.desk.journal = refusing
+            give(here, RefusingJournal)
             talk = caller.call("8002")
             await talk.ended.wait()
             await callee.calls[0].ended.wait()

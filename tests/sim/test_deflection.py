@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sipcore.call.deflect import MOST_ATTEMPTS
-from tests.sim.deflecting import deflect
-from tests.sim.disks import RefusingJournal
+from tests.sim.deflecting import deflect, deflected
+from tests.sim.disks import RefusingJournal, give
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
@@ -28,9 +28,7 @@ async def from_outside(here: World) -> tuple[Phone, Talk]:
 def test_a_deflected_call_is_answered_where_it_was_sent(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
-            last = await third(here)
+            caller, last = await deflected(here)
             talk = caller.call("8002")
             await talk.answered.wait()
             assert last.calls[0].requests[0].from_.uri.user == "8001", "who calls is shown"
@@ -169,9 +167,7 @@ def test_a_transfer_and_a_forward_do_not_lead_a_soft_client_out(tmp_path: Path) 
 def test_who_is_reached_by_a_forward_sees_the_callers_name(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
-            last = await third(here)
+            caller, last = await deflected(here)
             talk = caller.call("8002")
             await talk.answered.wait()
             straight = caller.call("8004")
@@ -185,9 +181,7 @@ def test_who_is_reached_by_a_forward_sees_the_callers_name(tmp_path: Path) -> No
 def test_a_forward_takes_a_hop(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
-            last = await third(here)
+            caller, last = await deflected(here)
             talk = caller.call("8002", {"Max-Forwards": ["1"]})
             await talk.ended.wait()
             assert (talk.status, last.calls) == (483, [])
@@ -220,9 +214,7 @@ def test_sound_before_the_answer_of_a_forward_is_heard(tmp_path: Path) -> None:
 def test_the_caller_may_give_up_while_a_forward_rings(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
-            last = await third(here)
+            caller, last = await deflected(here)
             last.on_invite = last.ring
             talk = caller.call("8002")
             await last.rang.wait()
@@ -301,9 +293,7 @@ def test_a_forward_that_was_answered_is_transferred_like_any_call(tmp_path: Path
 def test_after_a_crash_a_forward_has_both_its_records(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
-            caller = await here.desk_phone()
-            deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
-            last = await third(here)
+            caller, last = await deflected(here)
             talk = caller.call("8002")
             await talk.answered.wait()
             await here.speak(caller, talk.body, 5)
@@ -324,9 +314,7 @@ def test_a_forward_to_an_emergency_number_does_not_wait_for_the_journal(tmp_path
             here.carrier()
             caller = await here.desk_phone()
             deflect(await here.desk_phone("8002", "workshop-8002"), "120")
-            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
-            refusing.start()
-            here.node.desk.journal = refusing
+            give(here, RefusingJournal)
             talk = caller.call("8002")
             await talk.answered.wait()
             talk.hang_up()

@@ -9,7 +9,7 @@ from sipcore.message.parse import parse
 from tests.sim.description import description, direction_of, formats_of
 from tests.sim.loop import simulate
 from tests.sim.net import Packet
-from tests.sim.parties import disagreement, habits, party, two_phones
+from tests.sim.parties import disagreement, habits, party, pick_up_saying, two_phones
 from tests.sim.party import Party, PartyPhone
 from tests.sim.phone import sdp
 from tests.sim.talking import check_all_is_over
@@ -216,12 +216,7 @@ def test_an_answer_that_differs_from_the_reliable_183_is_told_after_the_call_is_
             await here.pass_time(1)
             assert a.agreed is not None
             assert direction_of(a.agreed[1]) == "sendonly"
-            assert b.invite is not None
-            b.agreed = description(b.phone.place, 2, "sendrecv", "0 101"), b.asked or b""
-            b.asked = None
-            headers = b.headers() | {"Content-Type": ["application/sdp"]}
-            b.phone.endpoint.respond(b.invite, 200, headers, b.agreed[0])
-            b.status = 200
+            pick_up_saying(b, description(b.phone.place, 2, "sendrecv", "0 101"))
             await a.answered.wait()
             await here.pass_time(5)
             method = "UPDATE" if has_update else "INVITE"

@@ -144,16 +144,21 @@ def test_an_extension_that_nobody_knows_cannot_be_required(tmp_path: Path) -> No
     simulate(main())
 
 
+async def _two_flows(here: World) -> tuple[Phone, Phone, Response]:
+    """Register a device by two flows; return both, and what the second one was told."""
+    flows = [here.phone("8001", "front-desk-8001") for _ in range(2)]
+    for number, phone in enumerate(flows, 1):
+        contact = FLOW.format(at="10.0.1.1", number=number)
+        answer = await _register(phone, contact, Supported="path, outbound")
+        assert (answer.status, answer.first("Require")) == (200, "outbound")
+        await here.pass_time(1)
+    return flows[0], flows[1], answer
+
+
 def test_a_device_keeps_two_flows_and_rings_over_the_later_one(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            first = here.phone("8001", "front-desk-8001")
-            second = here.phone("8001", "front-desk-8001")
-            for number, phone in enumerate((first, second), 1):
-                contact = FLOW.format(at="10.0.1.1", number=number)
-                answer = await _register(phone, contact, Supported="path, outbound")
-                assert (answer.status, answer.first("Require")) == (200, "outbound")
-                await here.pass_time(1)
+            first, second, answer = await _two_flows(here)
             assert [one.rpartition(";")[2] for one in answer.values("Contact")] == [
                 "reg-id=1",
                 "reg-id=2",
@@ -179,12 +184,7 @@ def test_a_new_flow_takes_the_place_of_the_old_one_with_its_number(tmp_path: Pat
 def test_a_flow_that_failed_is_forgotten_and_the_other_one_rings(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
-            first = here.phone("8001", "front-desk-8001")
-            second = here.phone("8001", "front-desk-8001")
-            for number, phone in enumerate((first, second), 1):
-                contact = FLOW.format(at="10.0.1.1", number=number)
-                await _register(phone, contact, Supported="outbound")
-                await here.pass_time(1)
+            first, second, _ = await _two_flows(here)
             second.on_invite = lambda talk: second.refuse(talk, 430)
             assert await _call(here) == 200
             assert [len(first.calls), len(second.calls)] == [1, 1]

@@ -8,9 +8,8 @@ import pytest
 from tests.sim.description import description, formats_of
 from tests.sim.hearing import check_one_piece, check_ringback, listening, tones, words
 from tests.sim.loop import simulate
-from tests.sim.parties import disagreement, habits, party
+from tests.sim.parties import disagreement, habits, party, pick_up_saying
 from tests.sim.party import Party, PartyPhone
-from tests.sim.talking import check_all_is_over
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, World
 from tests.store.files import DEMO, replaced
 
@@ -46,9 +45,6 @@ def scene(
             await play(here, a, b, pbx)
             assert (a.faults, b.faults) == ([], [])
             a.hang_up()
-            await here.pass_time(1)
-            here.tick_each(1.0)
-            await check_all_is_over(here)
 
     simulate(main())
 
@@ -83,12 +79,7 @@ def test_the_callees_own_codec_counts_in_the_end(tmp_path: Path, reliable: bool)
     async def play(here: World, a: Party, b: Party, pbx: PartyPhone) -> None:
         b.ring(180)
         assert tones(await here.listen(pbx, 1))
-        assert b.invite is not None
-        b.agreed = description(b.phone.place, 1, "sendrecv", "0 101"), b.asked or b""
-        b.asked = None
-        headers = b.headers() | {"Content-Type": ["application/sdp"]}
-        b.phone.endpoint.respond(b.invite, 200, headers, b.agreed[0])
-        b.status = 200
+        pick_up_saying(b, description(b.phone.place, 1, "sendrecv", "0 101"))
         await a.answered.wait()
         await here.pass_time(5)
         assert a.agreed is not None

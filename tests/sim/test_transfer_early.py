@@ -8,7 +8,7 @@ from tests.sim.deflecting import deflect
 from tests.sim.hearing import check_one_piece, listening, tones, words
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
-from tests.sim.talking import check_all_is_over, talking
+from tests.sim.talking import talking
 from tests.sim.transferring import FOUR, refer, third
 from tests.sim.world import World
 
@@ -30,12 +30,6 @@ def _speaks(here: World, last: Phone, seconds: float) -> None:
     here.beside(here.talk(last, last.calls[0].requests[0].body, seconds))
 
 
-async def _ends(here: World, talk: Talk) -> None:
-    talk.hang_up()
-    here.tick_each(1.0)
-    await check_all_is_over(here)
-
-
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_who_stays_hears_what_the_target_sends_before_its_answer(
     tmp_path: Path, is_gone: bool
@@ -55,7 +49,7 @@ def test_who_stays_hears_what_the_target_sends_before_its_answer(
             await here.listen(talk.phone, 1)
             _speaks(here, last, 1)
             assert len(words(await here.listen(talk.phone, 2))) == 50
-            await _ends(here, talk)
+            talk.hang_up()
 
     simulate(main())
 
@@ -68,7 +62,7 @@ def test_a_183_whose_sound_does_not_come_gives_way_to_our_ringback(tmp_path: Pat
             _speaks(here, last, 1)
             await here.listen(talk.phone, 0.5)
             assert tones(await here.listen(talk.phone, 0.4)) == []
-            await _ends(here, talk)
+            talk.hang_up()
 
     simulate(main())
 
@@ -82,7 +76,7 @@ def test_a_transferor_that_does_not_hold_is_heard_instead(tmp_path: Path) -> Non
             assert (words(heard), len(tones(heard)) > 30) == ([], True)
             here.beside(here.talk(other.phone, other.requests[0].body, 1))
             assert len(words(await here.listen(talk.phone, 2))) == 50
-            await _ends(here, talk)
+            talk.hang_up()
 
     simulate(main())
 
@@ -100,7 +94,7 @@ def test_who_stays_hears_the_transferor_again_when_the_target_refuses(tmp_path: 
             await here.listen(talk.phone, 0.5)
             here.beside(here.talk(other.phone, other.answers[-1].body, 1))
             assert len(words(await here.listen(talk.phone, 2))) == 50
-            await _ends(here, talk)
+            talk.hang_up()
 
     simulate(main())
 
@@ -118,6 +112,6 @@ def test_a_target_that_forwards_is_heard_where_it_rings_at_last(tmp_path: Path) 
             await here.pass_time(0.5)
             _speaks(here, last, 1)
             assert len(words(await here.listen(talk.phone, 2))) == pytest.approx(50, abs=2)
-            await _ends(here, talk)
+            talk.hang_up()
 
     simulate(main())

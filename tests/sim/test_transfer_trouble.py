@@ -5,7 +5,7 @@ from pathlib import Path
 from sipcore.call.call import Call
 from sipcore.dialog.events import Within
 from sipcore.message.message import Headers
-from tests.sim.disks import RefusingJournal
+from tests.sim.disks import RefusingJournal, give
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import check_all_is_over, talking, two_desks
@@ -108,9 +108,7 @@ def test_a_target_whose_answer_cannot_be_written_down_takes_nobodys_sound(tmp_pa
             last.on_invite = lambda new: last.pick_up(new, sdp(last.place, "sendonly"))
 
             usual = here.node.desk.journal
-            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
-            refusing.start()
-            here.node.desk.journal = refusing
+            give(here, RefusingJournal)
             refer(other, "8004")
             await here.pass_time(2)
             here.node.desk.journal = usual
@@ -132,9 +130,7 @@ def test_a_transfer_to_an_emergency_number_does_not_wait_for_the_journal(tmp_pat
         async with world(tmp_path, provisioning=FOUR) as here:
             carrier = here.carrier()
             _, talk, _, other = await talking(here)
-            refusing = RefusingJournal(tmp_path / "journal", here.metrics)
-            refusing.start()
-            here.node.desk.journal = refusing
+            give(here, RefusingJournal)
             refer(other, "110")
             await here.pass_time(2)
             assert reports(other)[-1] == "200 OK"
