@@ -36,7 +36,7 @@ from sipcore.message.uri import Uri
 from sipcore.policy.attempt import Attempt, Source, source_of
 from sipcore.policy.book import Book, Carrier, Peer, Trunk
 from sipcore.policy.routing import EMERGENCY
-from sipcore.transport.buckets import SharedBucket, TokenBucket
+from sipcore.transport.buckets import PeersBucket, SharedBucket
 from sipcore.transport.guard import Guard
 
 SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
@@ -74,7 +74,7 @@ class Front:
         self._guard = guard
         self._courier = Courier(desk)
         invites, registers = rates_per_s
-        self._invites = TokenBucket(invites, max(1.0, invites * BURST_S))
+        self._invites = PeersBucket(invites, BURST_S)
         rate = SharedBucket(registers, BURST_S)
         self.reception = Reception(desk, registrar, sign_in, rate, guard)
         self.watchers: Watchers | None = None
@@ -237,11 +237,12 @@ class Front:
         return self._guard.takes_emergency(flow.remote_address, now, _who(source))
 
     def _takes(self, source: Source, flow: Flow) -> bool:
-        """Ask the rate guards: an extension's source has a rate of its own, trunks the node's."""
+        """Ask the rate guards: an extension's source has a rate of its own, a peer a part of the
+        node's."""
         now = self._desk.loop.time()
-        if source.kind == "extension" and not self._guard.takes_invite(
-            flow.remote_address, now, _who(source)
-        ):
+        if source.kind != "extension":
+            return self._invites.take(now, (source.kind, source.id))
+        if not self._guard.takes_invite(flow.remote_address, now, _who(source)):
             return False
         return self._invites.take(now)
 

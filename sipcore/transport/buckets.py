@@ -5,6 +5,8 @@ Told the time; knows numbers alone.
 
 UNPROVEN_PART = 0.5  # of a node's rate, for what may come from made-up addresses
 STRANGERS_PART = 0.25  # of these, for addresses that nobody knows
+PEERS_PART = 0.75  # of a node's rate, for one carrier or trunk
+MOST_PEERS = 10_000
 NEWCOMERS_PART = 0.25  # for strangers who prove their address and have not signed in yet
 
 
@@ -59,3 +61,25 @@ class SharedBucket:
     def takes_unproven(self, now: float, *, is_known: bool) -> bool:
         """Tell whether there is a part left for what proves nothing. `take` comes after it."""
         return (is_known or self._strangers.take(now)) and self._unproven.take(now)
+
+
+class PeersBucket:
+    """A rate of the node's of which no single carrier or trunk has all: a PBX that dials without
+    end leaves the others theirs."""
+
+    def __init__(self, rate_per_s: float, burst_s: float) -> None:
+        self._all = TokenBucket(rate_per_s, max(1.0, rate_per_s * burst_s))
+        self._part = (rate_per_s * PEERS_PART, max(1.0, rate_per_s * burst_s * PEERS_PART))
+        self._peers: dict[tuple[str, str], TokenBucket] = {}
+
+    def take(self, now: float, peer: tuple[str, str] | None = None) -> bool:
+        """Take a token, for a peer or for anybody else; False when none is left."""
+        if peer is not None:
+            bucket = self._peers.get(peer)
+            if bucket is None:
+                if len(self._peers) >= MOST_PEERS:
+                    self._peers.clear()
+                bucket = self._peers[peer] = TokenBucket(*self._part)
+            if not bucket.take(now):
+                return False
+        return self._all.take(now)

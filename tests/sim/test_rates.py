@@ -6,7 +6,7 @@ from sipcore.config import parse_config
 from tests.sim.loop import simulate
 from tests.sim.strangers import ask_raw, raw
 from tests.sim.watching import Lamp
-from tests.sim.world import OUTSIDE, world
+from tests.sim.world import OUTSIDE, PBX, world
 from tests.store.files import DEMO, replaced
 
 
@@ -124,6 +124,23 @@ def test_one_source_cannot_use_up_the_rate_at_which_lamps_are_watched(tmp_path: 
             greedy = await here.desk_phone()
             said = [(await Lamp(greedy, "8002").subscribe()).status for _ in range(8)]
             assert said == [200] * 4 + [503] * 4, "its REGISTER was the fifth"
+
+    simulate(main())
+
+
+def test_a_pbx_that_dials_without_end_leaves_others_the_rate_of_calls(tmp_path: Path) -> None:
+    few = parse_config("[limits]\ninvites_per_s = 16\n")
+
+    async def main() -> None:
+        async with world(tmp_path, config=few) as here:
+            phone = await here.desk_phone()
+            pbx = here.phone("02136413599", place=PBX)
+            talks = [pbx.call("7777") for _ in range(40)]
+            others = [phone.call("7777"), here.carrier().call("02136413501")]
+            await here.pass_time(1)
+            assert [talk.status for talk in talks].count(503) == 40 - 6
+            assert [talk.status for talk in others] == [404, 200]
+            others[1].hang_up()
 
     simulate(main())
 
