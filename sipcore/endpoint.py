@@ -33,6 +33,8 @@ OnArrival = Callable[[Request, Flow], None]
 Batch = Sequence[tuple[bytes, Flow]]
 Sift = Callable[[Batch], Batch]
 
+_STATUSES = {f"SIP/2.0 {status}".encode(): status for status in range(100, 700)}  # that we write
+
 
 class Endpoint:
     """One per node. `on_arrival` is given every request that belongs to nothing yet.
@@ -54,8 +56,9 @@ class Endpoint:
         self._timer_at = NEVER
         self._timers = stack.timers
         self._unkept = stack.unkept
-        self._is_draining = False
-        self._leaving: list[Send] = []
+        self._leaving, self._events = stack.leaving, stack.events
+        self._is_telling = False
+        self._is_flush_due = False
         self.on_arrival: OnArrival = lambda request, flow: None
         self.sift: Sift | None = None
 
@@ -86,7 +89,7 @@ class Endpoint:
         for message, flow in [(self._read(data, flow), flow) for data, flow in batch]:
             if message is not None:
                 self._take(message, flow)
-        self._set_timer()
+        self.drain()
 
     def _sift(self, batch: Batch, sift: Sift) -> Batch:
         """Return what of a batch is to be read. What meets a bug is dropped, it alone."""
@@ -130,8 +133,8 @@ class Endpoint:
             except KeyError:
                 self._metrics.count_message(*key)
             self._stack.receive(message, flow, self._loop.time())
-            if not self._is_draining:
-                self._leave()
+            if self._events:
+                self._tell_all()
         except BadMessage as fault:
             self._refuse(message, flow, fault)
         except Exception:
@@ -165,7 +168,7 @@ class Endpoint:
 
     def send_as_it_is(self, data: bytes, flow: Flow, method: str) -> None:
         """Send a whole message that the stack knows nothing of. `method` is that of its CSeq."""
-        self._stack.out.append(Send(data, flow, method))
+        self._leaving.append(Send(data, flow, method))
         self.drain()
 
     def open_dialog(self, transaction: Transaction) -> Dialog:
@@ -293,41 +296,40 @@ class Endpoint:
     # The drain
 
     def drain(self) -> None:
-        """Send and tell all that the stack holds, then arm the timer."""
-        if not self._is_draining:
-            self._leave()
-            self._set_timer()
-
-    def _leave(self) -> None:
-        """Send and tell all that the stack holds, what comes of it included."""
-        self._is_draining = True
-        waiting = self._stack.out
-        try:
-            while waiting:
-                out = waiting.popleft()
-                if isinstance(out, Send):
-                    if not self._leaving:
-                        self._loop.call_soon(self.flush)
-                    self._leaving.append(out)
-                elif isinstance(out, Arrival):
-                    self._arrive(out)
-                else:
-                    self._tell(out)
-        finally:
-            self._is_draining = False
-
-    def _set_timer(self) -> None:
-        """Be woken when the stack's earliest deadline is due."""
+        """Tell all that the stack holds, have what leaves sent soon, and arm the timer."""
+        if self._is_telling:  # who tells does it
+            return
+        if self._events:
+            self._tell_all()
+        if self._leaving and not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self.flush)
         at = self._timers.earliest_at
-        if at < self._timer_at:
+        if at < self._timer_at:  # be woken when the stack's earliest deadline is due
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = at
             self._timer = self._loop.call_at(at, self._timeout)
 
+    def _tell_all(self) -> None:
+        """Tell all that the stack holds, what comes of it included."""
+        self._is_telling = True
+        events = self._events
+        try:
+            while events:
+                event = events.popleft()
+                if isinstance(event, Arrival):
+                    self._arrive(event)
+                else:
+                    self._tell(event)
+        finally:
+            self._is_telling = False
+
     def flush(self) -> None:
         """Send what has gathered while the loop ran what was ready: in a row it costs less."""
-        leaving, self._leaving = self._leaving, []
+        self._is_flush_due = False
+        leaving = self._leaving[:]
+        self._leaving.clear()
         for out in leaving:
             try:
                 self._send(out)
@@ -335,16 +337,15 @@ class Endpoint:
                 self._bug(f"what leaves to={out.flow}")
 
     def _send(self, out: Send) -> None:
-        flow = out.flow
+        flow, transaction = out.flow, out.transaction
         transport = self._owner_of(flow)
         if transport is None:  # it came to an address that we no longer listen on
             transport = self.ways.transport_to(place_of(flow))
             if transport is None:
                 return
-        data, transaction = out.data, out.transaction
         lost = ignore if transaction is None else partial(self._lost, transaction, flow)
-        transport.send(data, flow, lost)
-        status = int(data[8:11]) if data[:4] == b"SIP/" else 0
+        transport.send(out.data, flow, lost)
+        status = _STATUSES.get(out.data[:11], 0)
         try:
             self._counts["out", out.method, status].value += 1
         except KeyError:

@@ -1,11 +1,11 @@
 """What makes the tables move: one step of one transaction, its timers, what leaves by it."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 from sipcore.dialog import tables
-from sipcore.dialog.events import Event, Send
+from sipcore.dialog.events import Send
 from sipcore.dialog.matching import ack_for
 from sipcore.dialog.oversize import DETOUR_S, come_back
 from sipcore.dialog.tables import (
@@ -49,12 +49,12 @@ class Owner(Protocol):
 
 
 class Machine:
-    """Runs the tables for all transactions. `out` takes what is to be sent and told."""
+    """Runs the tables for all transactions. `leaving` takes what is to be sent."""
 
-    def __init__(self, timing: Timing, out: deque[Send | Event], owner: Owner) -> None:
+    def __init__(self, timing: Timing, leaving: list[Send], owner: Owner) -> None:
         self._timing = timing
         self._timeout_s = timing.timeout_s
-        self._out = out
+        self._leaving = leaving
         self._owner = owner
         self.timers: TimerQueue[Transaction] = TimerQueue()
         self.absorbed: Counter[str] = Counter()
@@ -114,12 +114,12 @@ class Machine:
     def _send(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
         assert isinstance(message, bytes)
         transaction.kept = message
-        self._out.append(Send(message, transaction.flow, transaction.method))
+        self._leaving.append(Send(message, transaction.flow, transaction.method))
 
     def _send_ack(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
         assert isinstance(message, Response)
         transaction.kept = ack_for(transaction.request, message).to_bytes()
-        self._out.append(Send(transaction.kept, transaction.flow, "ACK"))
+        self._leaving.append(Send(transaction.kept, transaction.flow, "ACK"))
 
     def _tell(self, transaction: Transaction, now: float, word: str, message: Heard) -> None:
         assert message is not None
@@ -137,7 +137,7 @@ class Machine:
             come_back(transaction)
             transaction.interval_s = self._timing.t1_s / 2
         whose = transaction if transaction.is_client else None
-        self._out.append(Send(transaction.kept, transaction.flow, transaction.method, whose))
+        self._leaving.append(Send(transaction.kept, transaction.flow, transaction.method, whose))
         if word != RETRY:
             self.repeats["in"] += 1
             return

@@ -70,8 +70,10 @@ class Stack:
         self.unkept = f";tag={self._unkept}".encode()  # an ACK that has it needs nothing
         self._clients: dict[tuple[str, ...], Transaction] = {}
         self._servers = Servers(most)
-        self.out: deque[Send | Event] = deque()  # what poll() takes; a busy owner takes it itself
-        self._machine = Machine(timing or Timing(), self.out, self)
+        # What poll() takes; a busy owner takes it itself.
+        self.leaving: list[Send] = []
+        self.events: deque[Event] = deque()
+        self._machine = Machine(timing or Timing(), self.leaving, self)
         self.timers = self._machine.timers  # a busy owner looks at earliest_at itself
         self.absorbed = self._machine.absorbed  # what came and had no place, by kind
         # What was sent again "out" by a timer, "in" because the peer repeated.
@@ -126,7 +128,7 @@ class Stack:
         self.reply_statelessly(cancel, flow, 200, tag=transaction.tag)
         if not transaction.is_answered and not transaction.cancelling:
             transaction.cancelling = "sent"
-            self.out.append(Cancelled(transaction.user, transaction, cancel))
+            self.events.append(Cancelled(transaction.user, transaction, cancel))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
         if request.marks.to_tag is None:
@@ -147,14 +149,14 @@ class Stack:
         dialog.flow = flow
         if request.method in ("INVITE", "UPDATE"):
             dialog.learn_target(request)
-        self.out.append(Within(dialog.user, dialog, transaction, request))
+        self.events.append(Within(dialog.user, dialog, transaction, request))
 
     def _receive_outside(self, request: Request, flow: Flow) -> None:
         is_ours = any(self._mark in via for via in request.headers["Via"])
         if is_ours or self._servers.has_merged(request):
             self.reply_statelessly(request, flow, 482)
         else:
-            self.out.append(Arrival(request, flow))
+            self.events.append(Arrival(request, flow))
 
     # What the user asks for
 
@@ -233,7 +235,7 @@ class Stack:
             data = write_answer(request, status, tag, write_rows(headers) if headers else "")
         else:
             data = write_response(echo_of(request, tag), status, headers)
-        self.out.append(Send(data, matching.reply_flow(request, flow), request.method))
+        self.leaving.append(Send(data, matching.reply_flow(request, flow), request.method))
 
     def refuse_broken(self, request: Request, flow: Flow, status: int, reason: str) -> None:
         """Answer a request that validate() refused, as far as its fields can be copied.
@@ -242,7 +244,7 @@ class Stack:
         """
         response, back = matching.refusal_of(request, flow, status)
         response.phrase = f"{response.reason} - {reason}"
-        self.out.append(Send(response.to_bytes(), back, request.method))
+        self.leaving.append(Send(response.to_bytes(), back, request.method))
 
     def request(self, request: Request, hop: Hop, user: User | None, now: float) -> Transaction:
         """Send a request that is no ACK; its replies name the transaction returned."""
@@ -267,7 +269,7 @@ class Stack:
         via = hop.via(f"{self._mark}{self._token(16)}")
         data = dialog.write_ack(number, via, headers, body)
         dialog.ack = (number, data, hop.flow)
-        self.out.append(Send(data, hop.flow, "ACK"))
+        self.leaving.append(Send(data, hop.flow, "ACK"))
 
     def cancel(self, transaction: Transaction, now: float, reason: str | None = None) -> None:
         """Cancel an INVITE of ours: at once, or when its first provisional comes (9.1)."""
@@ -292,7 +294,9 @@ class Stack:
 
     def poll(self) -> Send | Event | None:
         """Take the next thing to send or to tell."""
-        return self.out.popleft() if self.out else None
+        if self.leaving:
+            return self.leaving.pop(0)
+        return self.events.popleft() if self.events else None
 
     def transactions(self) -> list[Transaction]:
         """Return all that live."""
@@ -313,18 +317,18 @@ class Stack:
         """Turn a message that passed the tables into an event."""
         if isinstance(message, Request):  # only an ACK is told of a server transaction
             self._servers.await_no_ack(transaction)
-            self.out.append(Acked(transaction.user, transaction, message))
+            self.events.append(Acked(transaction.user, transaction, message))
             transaction.user = None
             return
         status, dialog = message.status, None
         if transaction.is_invite and status > 100:
             came_before = status >= 200 and not transaction.kept
             if came_before and (ack := self.dialogs.ack_sent(transaction, message)):
-                self.out.append(Send(*ack, "ACK"))
+                self.leaving.append(Send(*ack, "ACK"))
                 return
             dialog = self.dialogs.of_response(transaction, message)
         user, request = transaction.user, transaction.request
-        self.out.append(Reply(user, transaction, request, message, dialog))
+        self.events.append(Reply(user, transaction, request, message, dialog))
         if status >= 200:
             transaction.slim(status)
 
@@ -334,9 +338,9 @@ class Stack:
             self.dialogs.end_early(transaction)
             response = response_to(transaction.request, 503 if word == ERROR else 408, "local")
             user, request = transaction.user, transaction.request
-            self.out.append(Reply(user, transaction, request, response, is_local=True))
+            self.events.append(Reply(user, transaction, request, response, is_local=True))
         else:
-            self.out.append(Unacked(transaction.user, transaction))
+            self.events.append(Unacked(transaction.user, transaction))
 
     def forget(self, transaction: Transaction) -> None:
         """Let a transaction go that has ended."""
@@ -369,7 +373,7 @@ class Stack:
             self.oversize.fit(transaction)
         self._clients[transaction.key] = transaction
         method = transaction.method
-        self.out.append(Send(transaction.kept, transaction.flow, method, transaction))
+        self.leaving.append(Send(transaction.kept, transaction.flow, method, transaction))
         self._machine.repeat(transaction, now)
         return transaction
 
