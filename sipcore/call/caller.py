@@ -27,6 +27,7 @@ class CallerLeg(Leg):
     side: Side = "a"
     is_reliable = True  # the node acknowledges, and has acknowledged, 18x
     _reliable: Reliable | None = None
+    _rang = 183  # what it was told last, or may be told
 
     def __init__(self, endpoint: Endpoint, notify: Notify, request: Request, flow: Flow) -> None:
         uri = Uri.parse(request.uri)
@@ -90,6 +91,7 @@ class CallerLeg(Leg):
 
         SDP that comes when `is_agreed` must not be given: it would be a second answer.
         """
+        self._rang = 183 if sdp else status
         headers = self.about_us(self.transaction.flow)
         if sdp:
             headers["Content-Type"] = [SDP]
@@ -109,6 +111,10 @@ class CallerLeg(Leg):
         one = self._reliable.send(Provisional(status, headers, sdp, is_reliable))
         if one is not None:
             self._provisional(one)
+
+    def remind(self) -> None:
+        """Say again that it rings, without SDP: whoever has had one goes on listening to it."""
+        self.progress(183 if self.is_agreed else self._rang)
 
     def _provisional(self, one: Provisional) -> None:
         if one.is_reliable:

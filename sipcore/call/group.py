@@ -37,6 +37,7 @@ class Caller(Inviter, Protocol):
     inbox: Inbox[Item]
     is_delayed: bool
     permit: Permit | None
+    slots: list[Slot]
     ringing: Sequence[CalleeLeg]  # of the group that rings now
     pickup: "Picker | None"  # who wants it while it rings
 

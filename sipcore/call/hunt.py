@@ -6,6 +6,7 @@ never after a 18x. A peer with several places is tried at each of them before th
 
 from sipcore.call import early
 from sipcore.call.callee import CalleeLeg
+from sipcore.call.caller import CallerLeg
 from sipcore.call.credentials import rings_signed
 from sipcore.call.deflect import Deflection, deflects
 from sipcore.call.dress import as_heard
@@ -30,6 +31,7 @@ from sipcore.policy.attempt import CarrierTarget, Permit, Target, refuse_permitt
 from sipcore.policy.concurrency import Slot
 from sipcore.policy.profile import USUAL
 
+REMIND_S = 60.0  # RFC 3261 13.3.1.1
 OUR_FAULT = frozenset({401, 407})  # a peer wants a password of us: not the caller's business
 
 
@@ -115,11 +117,17 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
     ring_until = now + (settings.outside_ring_s if group.is_carrier else settings.ring_s)
     is_hurried = group.is_carrier or group.has_other_places
     heard_until = now + settings.carrier_silence_s if is_hurried else ring_until
+    remind_at = now + REMIND_S
     while True:
         is_heard = group.is_heard
         if group.deflections:  # where it was sent to has its own time
             ring_until = max(ring_until, now + settings.outside_ring_s)
-        item = await call.inbox.next(ring_until if is_heard else min(heard_until, ring_until))
+        until = ring_until if is_heard else min(heard_until, ring_until)
+        item = await call.inbox.next(min(until, remind_at))
+        if item is None and desk.loop.time() < until:
+            remind_at += REMIND_S
+            _remind(call)
+            continue
         if item is None:
             if is_heard:
                 group.give_up('Q.850;cause=19;text="no answer"')
@@ -138,6 +146,12 @@ async def _ring(call: Caller, group: Group) -> Won | Ending:
             outcome = _heed_node(call, group, item)
         if outcome is not None:
             return outcome
+
+
+def _remind(call: Caller) -> None:
+    """Let proxies on the caller's way know that it rings on: they would give up."""
+    if isinstance(call.a, CallerLeg) and call is call.root:
+        call.a.remind()
 
 
 def _nowhere(group: Group) -> Ending:

@@ -65,15 +65,17 @@ class Picker(CallerLeg):
         if self.replaced.is_over or self.replaced not in group.legs:
             self.refuse(481)
             return None
-        try:
-            self._agree(call)
-        except (BadMessage, MediaError) as fault:
-            self.refuse(fault.status if isinstance(fault, BadMessage) else 488)
-            return None
         slot = self._channel(call)
         if slot is None:
             self.refuse(503)
             return None
+        try:
+            self._agree(call)
+        except (BadMessage, MediaError) as fault:
+            slot.release()
+            self.refuse(fault.status if isinstance(fault, BadMessage) else 488)
+            return None
+        self._leave_to(call)
         call.draft.record.callee_routed = self.who
         if self._by.kind == "trunk":
             call.draft.record.trunk = self._by.id
@@ -103,6 +105,15 @@ class Picker(CallerLeg):
         if by.kind == "trunk" and not (isinstance(rung, TrunkTarget) and rung.id == by.id):
             wants = [(trunk_key(by.id), call.book.trunks[by.id].channels)]
         return call.desk.slots.take(wants, call.id)
+
+    def _leave_to(self, call: "Caller") -> None:
+        """Give back the channel of a PBX at which it rings no more."""
+        rung = self.replaced.party
+        if isinstance(rung, TrunkTarget) and rung.id != self._by.id:
+            key = trunk_key(rung.id)
+            held = next((one for one in call.slots if key in one.keys), None)
+            if held is not None:
+                held.give_back(key)
 
     def confirm(self) -> None:
         """Answer it: the caller has its answer."""

@@ -303,3 +303,36 @@ def test_7_3_1_option_tags_are_known_in_any_case(tmp_path: Path) -> None:
             await _ends(here, talk)
 
     simulate(main())
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+def test_13_3_1_1_a_caller_hears_every_minute_that_it_rings_on(
+    tmp_path: Path, reliable: bool
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller = await here.desk_phone()
+            carrier = here.carrier()
+            carrier.on_invite = lambda talk: carrier.ring(talk, 183, sdp(carrier.place))
+            talk = caller.call(OUTSIDE, {"Supported": ["100rel"]} if reliable else {})
+
+            async def prack() -> None:
+                await here.pass_time(0.3)
+                talk.dialog = talk.early
+                number = talk.answers[-1].headers["RSeq"][0]
+                talk.request("PRACK", headers={"RAck": [f"{number} 2 INVITE"]})
+                await here.pass_time(0.5)
+                talk.dialog = None
+
+            if reliable:
+                await prack()
+            await here.pass_time(150)
+            rung = [one for one in talk.answers if 100 < one.status < 200]
+            assert [(one.status, bool(one.body)) for one in rung] == [
+                (183, True), (183, False), (183, False),
+            ]  # fmt: skip
+            carrier.pick_up(carrier.calls[0])
+            await talk.answered.wait()
+            await _ends(here, talk)
+
+    simulate(main())

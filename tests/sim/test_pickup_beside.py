@@ -251,3 +251,22 @@ def test_a_phone_of_the_customers_pbx_picks_up_within_its_channels(tmp_path: Pat
         assert (cdr.callee_routed, cdr.trunk) == ("acme-pbx", "acme-pbx")
 
     play(tmp_path, act, WITH_PBX)
+
+
+def test_a_pbx_at_which_it_rings_no_more_has_its_channel_back(tmp_path: Path) -> None:
+    to_pbx = replaced(WITH_PBX, ('to = "8001"', 'to = "trunk:acme-pbx"'))
+
+    async def act(here: World) -> None:
+        caller = await here.desk_phone()
+        pbx = here.phone("8100", place=OWN_PBX)
+        pbx.on_invite = pbx.ring
+        talk = caller.call("02136413501")
+        await here.pass_time(2)
+        assert "trunk:acme-pbx" in [key for key, _ in here.node.desk.slots.leases()]
+        new = pick_up(await picker_at_8003(here), pbx.calls[0])
+        await here.pass_time(2)
+        assert (talk.status, new.status) == (200, 200)
+        assert "trunk:acme-pbx" not in [key for key, _ in here.node.desk.slots.leases()]
+        talk.hang_up()
+
+    play(tmp_path, act, to_pbx)
