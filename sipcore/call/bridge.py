@@ -152,7 +152,7 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
             told = call.media.answer("b", sdp, leg.source)
     except (BadMessage, MediaError) as fault:
         return failed(488, f"{leg.who} answered with an SDP that cannot be used: {fault}")
-    if call.a.owes_prack and (over := await until_acknowledged(call, leg)) is not None:
+    if call.a.owes_prack and (over := await until_acknowledged(call)) is not None:
         return over
     call.note_answer()
     cdr, legs = call.draft.answer(is_recorded), (keep(call.a), keep(leg))

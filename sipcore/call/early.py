@@ -225,7 +225,7 @@ def answered_here(call: "Caller", leg: Leg, event: Within) -> bytes | None:
     return None
 
 
-async def until_acknowledged(call: "Call", callee: Leg) -> Ending | None:
+async def until_acknowledged(call: "Call") -> Ending | None:
     """Wait for the PRACK without which the caller may not be answered (RFC 3262 3).
 
     Return the ending where the call is over before; None when the answer may go.

@@ -21,7 +21,7 @@ class Report:
         self._number = refer.cseq.number
         self._event = f"refer;id={self._number}" if leg.has_referred else "refer"
         leg.has_referred = True
-        self._is_open = self.is_wanted = not wants_no_reports(refer)
+        self._is_open = not wants_no_reports(refer)
         self._said = 0
         self._ends_leg = False
 

@@ -6,7 +6,6 @@ share nothing but a queue of jobs and one callback a group. A full disk keeps li
 
 import asyncio
 import threading
-from collections.abc import KeysView
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -95,10 +94,6 @@ class Journal:
     def fault(self) -> str | None:
         """Why the disk takes nothing now; None when all is well."""
         return self._fault
-
-    def open_ids(self) -> KeysView[str]:
-        """Return the ids that were answered and have not ended: what Alive should prove."""
-        return self._open.keys()
 
     def start(self) -> None:
         """Begin a segment with what is still open and start the writer, in the running loop."""

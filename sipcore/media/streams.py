@@ -157,7 +157,6 @@ class Streams:
     wanted: Floats
     source_gap: Ints
     scheduled_at: Floats
-    arrived_at: Floats
     judged: Ints
     window: Shorts
     sequence: Ints

@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from sipcore.errors import BadMessage
 from sipcore.message.memory import remembered
@@ -69,10 +69,6 @@ class Uri(Struct, frozen=True, gc=False):
     def address(self) -> str:
         """The host without the brackets of an IPv6 address."""
         return self.host[1:-1] if self.host[:1] == "[" else self.host
-
-    def without_params(self) -> "Uri":
-        """Return what names the address of record: no port, parameters, headers (RFC 3261 10.3)."""
-        return structs.replace(self, port=None, params={}, headers=None, password=None)
 
     def is_same(self, other: "Uri") -> bool:
         """Compare as RFC 3261 19.1.4 says, as far as registrars need it."""

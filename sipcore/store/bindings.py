@@ -5,7 +5,7 @@ together at most every 200 ms. A disk that refuses is logged and asked again; no
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from sys import intern
 from typing import Any, Protocol
 
@@ -171,10 +171,6 @@ class BindingWriter:
     def remove(self, key: BindingKey) -> None:
         """Forget a binding."""
         self._change(key, None)
-
-    def put_all(self, bindings: Iterable[Binding]) -> None:
-        for binding in bindings:
-            self.put(binding)
 
     def __len__(self) -> int:
         """Return how many changes wait."""

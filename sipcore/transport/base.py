@@ -9,8 +9,6 @@ Receive = Callable[[bytes, Flow], None]
 ReceiveAll = Callable[[Sequence[tuple[bytes, Flow]]], None]
 Lost = Callable[[], None]
 
-SOCKET_BUFFER_BYTES = 8 << 20  # a burst of INVITEs waits here while the loop is busy
-
 
 class Transport(Protocol):
     """One listening address. It hands whole messages up and never raises into the loop."""

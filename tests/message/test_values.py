@@ -25,7 +25,6 @@ def test_a_sip_uri_has_its_parts() -> None:
     )
     assert (uri.transport, uri.address) == ("tcp", "Host.Example")
     assert str(uri) == "sips:a%20b:pw@Host.Example:5061;transport=TCP;lr?subject=x"
-    assert uri.without_params() == Uri("sips", "a b", None, "Host.Example")
 
 
 def test_an_ipv6_host_is_told_with_and_without_brackets() -> None:

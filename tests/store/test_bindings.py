@@ -100,7 +100,8 @@ def test_a_binding_is_replaced_and_removed_by_its_contact(store: Store) -> None:
 
 def test_close_writes_what_is_left(store: Store) -> None:
     writer = store.binding_writer(flush_s=3600)
-    writer.put_all([phone(8001), phone(8002)])
+    writer.put(phone(8001))
+    writer.put(phone(8002))
     writer.remove(phone(8001).key)
     writer.close()
     assert [one.extension for one in store.load_bindings(NOW)] == ["8002"]
