@@ -1,6 +1,6 @@
 """Bans: whose messages are dropped unread, until when, and how often before. Told the time.
 
-Nothing is known here of why a source deserves it, or of firewalls: `changed` is told.
+Nothing is known here of why a source deserves it, or of firewalls: these are told.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,8 @@ class Ban(Struct, frozen=True):
 
 
 class Bans:
-    """At most `most` bans, the ones that end first give way. `changed` hears of each new one."""
+    """At most `most` bans, the ones that end first give way. `banned` hears of each new one,
+    `lifted` of each that ends before its time."""
 
     def __init__(
         self,
