@@ -39,6 +39,9 @@ class Style(StrEnum):
     LOCAL = "local"  # 36413501 in its own area, else national
 
 
+_E164, _DIGITS, _LOCAL = Style.E164, Style.DIGITS, Style.LOCAL  # looked up in no class each time
+
+
 def without_separators(number: str) -> str:
     """Return the number without what people write between digits to read them better."""
     return number if number.isalnum() else number.translate(_SEPARATORS)
@@ -85,14 +88,14 @@ def read_e164(number: str, home: Home) -> str | None:
 
 def write(number: str, style: Style, home: Home) -> str:
     """Write a normalised number the way a trunk wants it. Short numbers stay as they are."""
-    if number[:1] != "+" or style is Style.E164:
+    if number[:1] != "+" or style is _E164:
         return number
-    if style is Style.DIGITS:
+    if style is _DIGITS:
         return number[1:]
     if not number.startswith(home.country, 1):
         return f"00{number[1:]}"
     rest = number[1 + len(home.country) :]
-    if style is Style.LOCAL and (area := home.area.lstrip("0")) and rest.startswith(area):
+    if style is _LOCAL and (area := home.area.lstrip("0")) and rest.startswith(area):
         subscriber = rest[len(area) :]
         if _is_local(subscriber, area):
             return subscriber

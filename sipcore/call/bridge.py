@@ -27,7 +27,7 @@ from sipcore.cdr.journal import JournalError
 from sipcore.errors import BadMessage, MediaError
 from sipcore.log import logger
 from sipcore.media.session import LegStatistics
-from sipcore.policy.attempt import Permit, Refuse, refuse_permitted
+from sipcore.policy.attempt import Refuse, refuse_permitted
 from sipcore.policy.decide import decide
 
 BUG = Ending("node", 500, 41, "internal error")
@@ -96,12 +96,13 @@ async def _run(call: Call, held: Held) -> Ending:
     call.slots = [slot]
     call.media = held.enter_context(desk.media.session(call.id, call.inbox.feed))
     expiry = call.expire_later() if "Expires" in call.a.invite.headers else None
-    won = await _reach(call, verdict)
+    offer = await _open_media(call)
+    won = offer if isinstance(offer, Ending) else await hunt(call, verdict, offer)
     if expiry is not None:
         expiry.cancel()
     if isinstance(won, Ending):
         return won
-    if call.pickup not in (None, won.leg):
+    if call.pickup is not None and call.pickup is not won.leg:
         call.pickup.refuse(481)
     held.enter_context(won.slot)
     call.slots.append(won.slot)
@@ -115,8 +116,8 @@ async def _run(call: Call, held: Held) -> Ending:
     return await call.talking.run()
 
 
-async def _reach(call: Call, permit: Permit) -> Won | Ending:
-    """Open the media and ring."""
+async def _open_media(call: Call) -> bytes | Ending:
+    """Take what the caller offers; return what is offered on."""
     a = call.media.speakers["a"] = call.a
     try:
         if call.is_delayed:
@@ -133,7 +134,7 @@ async def _reach(call: Call, permit: Permit) -> Won | Ending:
     except MediaError as fault:
         _log.warning("call=%s no media: %s", call.id, fault)
         return failed(488 if "relayed" in str(fault) else 503, str(fault), q850=47)
-    return await hunt(call, permit, offer)
+    return offer
 
 
 async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:

@@ -1,7 +1,8 @@
 """Draft: the CDR of a call in progress, filled in as the columns become known."""
 
-from copy import copy
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from sipcore.call.ending import Ending
 from sipcore.cdr.record import Cdr
@@ -78,7 +79,7 @@ class Draft:
         if is_recorded:
             day = datetime.fromtimestamp(answered_at, UTC).strftime("%Y/%m/%d")
             record.recording = f"{day}/{self.id}.wav"
-        return copy(record)
+        return replace(record)
 
     def unanswer(self) -> None:
         """The caller never heard of the answer: it gave up, or the disk did."""
@@ -91,7 +92,7 @@ class Draft:
 
     def so_far(self, end: Ending | None = None) -> Cdr:
         """Return the record as it stands, for the journal; `end` where it is over already."""
-        record = copy(self.record)
+        record = replace(self.record)
         if end is not None:
             self._end(record, end)
         return record
@@ -102,7 +103,7 @@ class Draft:
 
     def finish(self, end: Ending, media: dict[str, LegStatistics]) -> Cdr:
         """Return the whole record."""
-        record = copy(self.record)
+        record = replace(self.record)
         self._end(record, end)
         if (a := media.get("a")) is not None:
             record.a_codec, record.a_packets, record.a_lost = a.codec, a.packets, a.lost

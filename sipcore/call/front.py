@@ -251,7 +251,7 @@ class Front:
         if not isinstance(peer, Trunk):
             called = Uri.parse(request.uri)
             peer = self._desk.trunks.registrations.carrier_at(flow, called, peer)
-        if peer is None and flow.is_secure:
+        if peer is None and flow.transport != "udp" and flow.is_secure:
             peer = self._named(book, flow)
         if peer is not None:
             return source_of(peer)

@@ -5,6 +5,8 @@ from sipcore.message.message import Request
 from sipcore.message.privacy import hides_number, wishes_of
 from sipcore.message.uri import Uri
 
+_IDENTITIES = ("P-Asserted-Identity", "P-Preferred-Identity")
+
 
 def asserted(request: Request) -> str | None:
     """Return the number that the caller says is his; None where he says none.
@@ -12,9 +14,8 @@ def asserted(request: Request) -> str | None:
     P-Asserted-Identity, else P-Preferred-Identity, else From. An anonymous
     From asserts nothing.
     """
-    for name in ("P-Asserted-Identity", "P-Preferred-Identity"):
-        if name not in request.headers:
-            continue
+    headers = request.headers
+    for name in _IDENTITIES if not headers.keys().isdisjoint(_IDENTITIES) else ():
         for address in request.addresses(name):
             if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
                 return number_in(address.uri)

@@ -71,6 +71,7 @@ ALLOW = (
 ALLOW_CARRIERS = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, PRACK, UPDATE"
 SUPPORTED = "100rel, timer"
 REPLACES = "replaces"  # understood of phones and PBXs alone (RFC 3891)
+SUPPORTED_ALL = f"{SUPPORTED}, {REPLACES}"
 MADE_ANEW = frozenset(("Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"))
 
 
@@ -349,7 +350,7 @@ class Leg:
     @property
     def supported(self) -> str:
         """What the peer is told in Supported."""
-        return SUPPORTED if self.is_carriers else f"{SUPPORTED}, {REPLACES}"
+        return SUPPORTED if self.is_carriers else SUPPORTED_ALL
 
     def about_us(self, flow: Flow) -> Headers:
         """Return what responses that begin or renew a dialog say: our Contact, and Allow."""

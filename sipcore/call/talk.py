@@ -110,10 +110,11 @@ class Talk:
 
     def _next_at(self) -> float | None:
         """Return when `_act` is to be called, if nothing comes before."""
-        at = self._upkeep.next_at
-        for one in (self._ask_at, self._exchange.give_up_at):
-            if one is not None and (at is None or one < at):
-                at = one
+        at, ask_at, give_up_at = self._upkeep.next_at, self._ask_at, self._exchange.give_up_at
+        if ask_at is not None and (at is None or ask_at < at):
+            at = ask_at
+        if give_up_at is not None and (at is None or give_up_at < at):
+            at = give_up_at
         return at
 
     async def _act(self) -> Ending | None:

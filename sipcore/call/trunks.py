@@ -149,8 +149,8 @@ class Trunks:
             if reached.get(address, 0.0) < until - REACHED_STEP_S:
                 reached.pop(address, None)  # the oldest come first
                 reached[address] = until
-        while len(self._reached) > MOST_REACHED:
-            del self._reached[next(iter(self._reached))]
+                if len(reached) > MOST_REACHED:
+                    del reached[next(iter(reached))]
 
     def is_reached(self, address: str) -> bool:
         """Tell whether a call of late went to a peer at an address, or within a /64."""

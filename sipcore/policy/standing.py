@@ -104,8 +104,8 @@ class Standing:
             return  # the caller's wish says nothing of the carrier
         self._note(result, is_slow, now)
         self._row = self._row + 1 if result == "failed" else 0
-        if self._rests_until is None:
-            if reason := self._fault():
+        if self._rests_until is None:  # a call that went well is no reason to demote
+            if (is_slow or result != "answered") and (reason := self._fault()):
                 self._demote(reason, now)
         elif is_trial:
             self._judge_trial(result == "failed" or is_slow, now)
