@@ -59,6 +59,17 @@ def test_more_than_half_of_twenty(
     assert one.reason == reason
 
 
+def test_a_call_that_went_well_demotes_nobody() -> None:
+    one = Standing(Limits())
+    for _ in range(4):
+        calls(one, 3, "failed")
+        calls(one, 1, "answered")
+    calls(one, 4, "answered")
+    assert one.level(NOW) == GOOD, "though 12 of 20 have failed"
+    calls(one, 1, "failed")
+    assert one.reason == "13 of 21 calls failed"
+
+
 def test_a_carrier_where_nobody_answers_is_demoted_and_one_in_twenty_is_enough() -> None:
     one = Standing(Limits())
     calls(one, 20, "rejected")
