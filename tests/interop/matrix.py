@@ -141,7 +141,7 @@ CLIENTS = {
     ),
     "SIPp": Client(
         "sip-tester",
-        "plays scenarios, here our own",
+        "plays scenarios, here our own; RFC 4733 from files of packets, which takes root",
         (*PLAIN, IPV6),
         {**dict.fromkeys(SECURE, "Debian's build has no TLS"), **NO_WS},
     ),

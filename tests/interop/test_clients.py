@@ -29,6 +29,8 @@ def down(stage: Stage) -> None:
 def test_registration(stage: Stage, shown: Matrix) -> None:
     (binding,) = [one for one in stage.node.show("bindings") if one["user"] == stage.me.user]
     assert bool(binding["path"]) == stage.has_edge
+    if stage.transport == matrix.EDGE_WS:
+        assert ";ob" in binding["path"]  # the edge keeps the flow (RFC 5626 5.1)
     stage.shows(shown, matrix.REGISTRATION)
 
 
