@@ -146,7 +146,10 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     if leg.dialog is not None:
         call.media.choose("b", leg.dialog.remote_tag)
     try:
-        if call.a.is_agreed:
+        if isinstance(leg, Picker) and leg.awaits_ack:
+            told = leg.told
+            call.media.await_answer("b")
+        elif call.a.is_agreed:
             told = b""
             call.media.learn("b", sdp, leg.source)
         else:

@@ -36,6 +36,7 @@ class Picker(CallerLeg):
         self.who = source.id
         self.replaced = replaced
         self.sdp = b""  # its offer, as an answer to the caller's
+        self.told = b""  # to the caller, where it made none
         self._by = source
         self._answer = b""
 
@@ -70,7 +71,7 @@ class Picker(CallerLeg):
             self.refuse(503)
             return None
         try:
-            self._agree(call)
+            self._agree(call, group)
         except (BadMessage, MediaError) as fault:
             slot.release()
             self.refuse(fault.status if isinstance(fault, BadMessage) else 488)
@@ -81,23 +82,37 @@ class Picker(CallerLeg):
             call.draft.record.trunk = self._by.id
         return slot
 
-    def _agree(self, call: "Caller") -> None:
+    def _agree(self, call: "Caller", group: "Group") -> None:
         """Make of its offer an answer to the caller's, and an answer to it of what is known.
 
-        Whoever stays of a transfer has his say when this one takes the place (Transfer.seat).
+        One without SDP is offered what all who ring are; the caller is answered by G.711 of ours
+        till its ACK has the answer. Whoever stays of a transfer has his say when this one takes
+        the place (Transfer.seat).
         """
         body, media = self.invite.body, call.media
         if self._by.kind == "trunk":
             profile = call.book.profile("trunk", self._by.id)
             body, self.dtmf = offered(profile, body), profile.dtmf
             self.invite.body = body
-        if call.a is None:
+        if not body:
+            self._offer_to(call, group)
+        elif call.a is None:
             media.check_offer(other_than(call.stays.side), body, self.source)
         elif media.has_spoken("a"):
             self.sdp = media.as_answer(body)
             self._answer = media.answer_here("b", body, self.source)
         else:  # the caller's INVITE had no SDP: its answer is yet to come
             self.sdp, self._answer = media.answer_ahead("b", body, self.source)
+
+    def _offer_to(self, call: "Caller", group: "Group") -> None:
+        a, media = call.a, call.media
+        if a is None:
+            return
+        if not media.has_spoken("a") or not isinstance(a, CallerLeg):
+            raise MediaError("neither side has made an offer")
+        self.told = b"" if a.is_agreed else media.foretell("a")
+        self._answer = call.desk.media.facing(group.offer, self.source)
+        self.awaits_ack = True
 
     def _channel(self, call: "Caller") -> Slot | None:
         """Take a PBX's channel; one that takes what rings at itself has it already."""

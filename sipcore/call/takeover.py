@@ -65,8 +65,6 @@ def take_over(
         return 481, None
     if replaces.is_early_only:
         return 486, None
-    if not request.body:
-        return 488, None
     if talking.has_transfer or talking.spared is not None or len(call.parts) >= MOST_PARTS:
         return 500, BUSY
     takeover = Takeover(call, leg, request, flow, source)
@@ -85,8 +83,6 @@ def pick_up(
     """
     if party_of(call.book, leg).customer != source.customer:
         return 481, None
-    if not request.body:
-        return 488, None
     if call.pickup is not None and not call.pickup.is_over:
         return 500, BUSY
     picker = Picker(call, leg, request, flow, source)

@@ -7,6 +7,7 @@ or answered here.
 from typing import TYPE_CHECKING
 
 from sipcore.call.allowed import CARRIED, carried
+from sipcore.call.caller import CallerLeg
 from sipcore.call.digits import press
 from sipcore.call.early import refuses_extension
 from sipcore.call.ending import Ending, hung_up
@@ -289,7 +290,7 @@ class Talk:
     def _acked(self, leg: Leg, event: Acked) -> None:
         call = self._call
         self._exchange.acked(event)
-        is_first = leg is call.a and event.transaction is call.a.transaction
+        is_first = isinstance(leg, CallerLeg) and event.transaction is leg.transaction
         if not is_first or leg.negotiation.state != OFFERED:
             return
         leg.awaits_ack = False
@@ -297,7 +298,7 @@ class Talk:
             leg.negotiation.step(FAIL)
             return
         try:
-            call.media.learn("a", event.request.body, leg.source)
+            call.media.learn(leg.side, event.request.body, leg.source)
             leg.negotiation.step(RECEIVE_ANSWER)
             self._upkeep.look(call.desk.loop.time())
         except (BadMessage, MediaError) as fault:

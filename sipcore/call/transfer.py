@@ -239,7 +239,8 @@ class Transfer:
     def seat(self, newcomer: CallerLeg) -> bytes:
         """Let the offer of one who asks for the place count; return the answer to it.
 
-        Raises as take_media does.
+        One without SDP gets an offer, and is heard once its ACK has the answer (Talk). Raises as
+        take_media does.
         """
         media = self.call.media
         offer, author = media.renew(self.stays.side)
@@ -248,6 +249,10 @@ class Transfer:
         standing = media.stand_in(self.side, author, offer)
         media.face(self.side, newcomer.source)
         media.speakers[self.side] = newcomer
+        if not newcomer.invite.body:
+            newcomer.awaits_ack = True
+            media.await_answer(self.side)
+            return offer
         try:
             return media.answer_here(self.side, newcomer.invite.body, newcomer.source)
         except (BadMessage, MediaError):

@@ -14,7 +14,7 @@ from sipcore.media import control, quality
 from sipcore.media.agreement import Standing, other_than
 from sipcore.media.control import Recorded, Side
 from sipcore.media.lent import Speaker
-from sipcore.media.offer import Author, is_held, read
+from sipcore.media.offer import Author, Said, is_held, read
 from sipcore.media.placement import Placement
 from sipcore.media.quality import StreamState
 from sipcore.message.sdp import parse_sdp
@@ -92,6 +92,8 @@ class MediaSession(Placement):
             raise MediaError("an answer before any offer")
         self.face(side, source)
         self._agreement.learn(side, sdp, source)
+        if self.guest is not None and self.guest[0] == side:
+            self.guest = None
         self.tell()
 
     def answer_here(self, side: Side, sdp: bytes, source: str, fork: str = "") -> bytes:
@@ -189,6 +191,11 @@ class MediaSession(Placement):
         if hears is None or not hears.streams[0].wants_media:
             raise MediaError("nobody hears")
         self.guest = side, guest
+        self.tell()
+
+    def await_answer(self, side: Side) -> None:
+        """Let nobody be heard in the place of `side` till it is learned what it answers."""
+        self.guest = side, Said((), "")
         self.tell()
 
     def let_out(self) -> None:

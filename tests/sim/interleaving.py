@@ -120,7 +120,10 @@ class Case:
             return
         ours, theirs = one.dialog.remote_tag, one.dialog.local_tag
         named = f"{one.dialog.call_id};to-tag={ours};from-tag={theirs}"
-        self.parties.append(self.taker.begin("8001", self.habits(), headers={"Replaces": [named]}))
+        is_delayed = not self.is_plain and self.dice.random() < 0.25
+        told = {"Replaces": [named]}
+        taken = self.taker.begin("8001", self.habits(), headers=told, is_delayed=is_delayed)
+        self.parties.append(taken)
 
     def act(self) -> None:
         """Let one side do something, whatever else goes on."""

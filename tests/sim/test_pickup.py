@@ -148,9 +148,7 @@ def test_a_call_from_outside_is_picked_up(tmp_path: Path) -> None:
     simulate(main())
 
 
-@pytest.mark.parametrize(
-    "case", ["caller", "pbx", "no sdp", "codec", "gone", "answered", "carrier"]
-)
+@pytest.mark.parametrize("case", ["caller", "pbx", "codec", "gone", "answered", "carrier"])
 def test_what_may_not_be_picked_up_rings_on(tmp_path: Path, case: str) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:
@@ -166,8 +164,6 @@ def test_what_may_not_be_picked_up_rings_on(tmp_path: Path, case: str) -> None:
                 asks = here.carrier(PBX)
             elif case == "carrier":
                 asks = here.carrier(CARRIER_A)
-            elif case == "no sdp":
-                body, status = b"", 488
             elif case == "codec":
                 body, status = sdp(stage.last.place, payload="96"), 488
             elif case == "gone":
