@@ -52,3 +52,8 @@ def carried(request: Request) -> Headers:
     """Return what of a request's fields goes on with it to the other leg."""
     have = request.headers
     return {name: have[name] for name in CARRIED[request.method] if name in have}
+
+
+def without(allowed: str, method: str) -> str:
+    """Return what a 405 says in Allow: not the method that it refuses (RFC 3261 21.4.6)."""
+    return ", ".join(one for one in allowed.split(", ") if one != method)

@@ -6,6 +6,7 @@ What is done with them, and when, is bridge's and, once it is answered, talk's.
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from sipcore.call.allowed import without
 from sipcore.call.callee import CalleeLeg
 from sipcore.call.caller import CallerLeg
 from sipcore.call.deflect import MOST_ATTEMPTS
@@ -128,8 +129,10 @@ class Call:
 
     def respond_unknown(self, leg: Leg, event: Within) -> None:
         """Refuse a request that is not carried: 405 for known methods, 501 for others."""
-        status = 405 if event.request.method in METHODS else 501
-        self.desk.endpoint.respond(event.transaction, status, {"Allow": [leg.allowed]})
+        method = event.request.method
+        status = 405 if method in METHODS else 501
+        allowed = without(leg.allowed, method)
+        self.desk.endpoint.respond(event.transaction, status, {"Allow": [allowed]})
 
     def heed_newcomer(self, leg: Leg, event: Told) -> None:
         """Answer one who has answered and has no place in the call yet: it may hang up."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUIRED = frozenset(("100rel", "timer", "precondition", "replaces", "norefersub"))
 RETRY_AFTER_S = "2"
+TOLD = frozenset((180, 181, 182, 183))
 PAUSE_MS = 500
 
 # When a caller with early media hears our ringback: at a 180, at a 183 whose RTP does not come.
@@ -45,6 +46,10 @@ def progress(call: "Caller", leg: CalleeLeg, event: Reply) -> None:
     """Pass ringing and early media of a fork on."""
     response = event.response
     status, told = response.status, b""
+    if status not in TOLD:
+        if status == 199:  # RFC 6228: nobody has asked for it
+            return
+        status = 183  # RFC 3261 8.1.3.2
     if response.body and response.content_type == SDP:
         early = _early(leg, event)
         if early is None or early.sdp is response.body:

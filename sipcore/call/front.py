@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sipcore.call.allowed import without
 from sipcore.call.bridge import bridge
 from sipcore.call.call import Call
 from sipcore.call.courier import Courier
@@ -130,7 +131,7 @@ class Front:
             return 501, {"Allow": [self._allowed(flow)]}
         if method in ("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY"):
             return 481, None  # they live in a dialog, and this one is in none
-        return 405, {"Allow": [self._allowed(flow)]}
+        return 405, {"Allow": [without(self._allowed(flow), method)]}
 
     def _unknown_tags(self, request: Request) -> list[str]:
         known = UNDERSTOOD.get(request.method, frozenset())

@@ -336,3 +336,36 @@ def test_13_3_1_1_a_caller_hears_every_minute_that_it_rings_on(
             await _ends(here, talk)
 
     simulate(main())
+
+
+@pytest.mark.parametrize(("said", "heard"), [(199, []), (188, [183]), (182, [182])])
+def test_8_1_3_2_an_18x_that_nobody_knows_is_session_progress(
+    tmp_path: Path, said: int, heard: list[int]
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, callee = await two_desks(here)
+            callee.on_invite = lambda talk: callee.ring(talk, said)
+            talk = caller.call("8002")
+            await here.pass_time(2)
+            assert [one.status for one in talk.answers if 100 < one.status < 200] == heard
+            await _ends(here, talk)
+
+    simulate(main())
+
+
+def test_21_4_6_what_is_refused_by_405_is_not_among_what_is_allowed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            _, talk, _, _ = await talking(here)
+            phone = talk.phone
+            outside = await phone.ask(phone.new_request("REFER", "sip:8002@acme.example"))
+            assert (outside.status, "refer" in outside.tokens("Allow")) == (405, False)
+            talk.request("REGISTER")
+            await here.pass_time(1)
+            inside = [one.data for one in here.net.sent if b"SIP/2.0 405" in one.data][-1]
+            assert b"INVITE, ACK" in inside
+            assert b"REGISTER, " not in inside
+            await _ends(here, talk)
+
+    simulate(main())
