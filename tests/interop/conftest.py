@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop.devices import Devices
 from tests.interop.house import House
-from tests.interop.matrix import Matrix, ways
+from tests.interop.matrix import TESTS, Matrix, ways
 from tests.interop.node import Node, Settings, running
 from tests.interop.ports import HOST, Ports
 from tests.interop.sipp import Sipp
@@ -44,8 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of a case for each client and transport that the matrix promises it of."""
     if "stage" in metafunc.fixturenames:
-        of = metafunc.module
-        pairs = ways(of.CASE_OF[metafunc.function], *of.CLIENTS)
+        pairs = ways(TESTS[metafunc.function.__name__], *metafunc.module.CLIENTS)
         ids = [f"{client}-{transport}" for client, transport in pairs]
         metafunc.parametrize("stage", pairs, ids=ids, indirect=True, scope="module")
 

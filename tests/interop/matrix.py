@@ -20,6 +20,22 @@ PRESENCE, MESSAGE, OPTIONS = "presence", "MESSAGE", "OPTIONS"
 CALLS = (CALL, CALLED, HOLD, DTMF_RTP, DTMF_INFO, BLIND, ATTENDED)
 TRUST = "refuses a foreign certificate"
 CASES = (REGISTRATION, *CALLS, WAITING, LAMP, PRESENCE, MESSAGE, OPTIONS, TRUST)
+# The case of a test on a stage, for whichever clients its module has.
+TESTS = {
+    "test_registration": REGISTRATION,
+    "test_a_call_with_sound_both_ways": CALL,
+    "test_being_called": CALLED,
+    "test_hold_and_resume": HOLD,
+    "test_digits_by_rtp": DTMF_RTP,
+    "test_digits_by_info": DTMF_INFO,
+    "test_blind_transfer": BLIND,
+    "test_attended_transfer": ATTENDED,
+    "test_message_waiting": WAITING,
+    "test_a_busy_lamp": LAMP,
+    "test_presence": PRESENCE,
+    "test_message": MESSAGE,
+    "test_options": OPTIONS,
+}
 ASKED, REGISTERED_WITH = "asked by OPTIONS", "our trunk registers there"
 GIVES, TAKES = "takes calls, and holds them", "gives calls, and holds them"
 IPV6, EDGE, EDGE_TLS, EDGE_WS = "IPv6", "edge", "edge, TLS", "edge, WS"

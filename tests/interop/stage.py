@@ -31,6 +31,7 @@ PHONES: dict[str, Callable[[Path, Line], Phone]] = {
 SCRIPTED = "SIPp"
 SOUNDLESS = BROWSERS = ("JsSIP",)
 HEARD = 25  # packets: half a second
+DIGITS = "5#"  # the keys that a client presses
 
 
 class Stage:
@@ -102,6 +103,14 @@ class Stage:
     def packets(self) -> list[int]:
         """Return how many packets came from each side of the one call."""
         return [row["packets"] for row in self.node.show("media")]
+
+    def talks_without_the_client(self) -> None:
+        """Wait until peer and third are in the one call that is left, and let the peer hang up."""
+        until("one call is left", lambda: len(self.node.show("calls")) == 1)
+        before = self.packets()
+        until("both are heard", lambda: all(map(int.__gt__, self.packets(), before)))
+        self.peer.hang_up()
+        self.third.expect("disconnected")
 
     def close(self) -> None:
         """End the client."""

@@ -6,10 +6,10 @@ import pytest
 
 from tests.interop import matrix
 from tests.interop.clients.pjsua import Pjsua
+from tests.interop.clients.sipsak import asked
 from tests.interop.house import House
 from tests.interop.matrix import CLIENTS, Matrix, ways
 from tests.interop.stage import Stage
-from tests.interop.test_small_clients import asked
 from tests.interop.waiting import until
 from tests.transport.certificates import Authority
 

@@ -5,12 +5,11 @@ from functools import partial
 from tests.interop import matrix
 from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.matrix import Matrix
-from tests.interop.stage import PHONES, Stage
+from tests.interop.stage import DIGITS, PHONES, Stage
 from tests.interop.town import SAFE, WORKSHOP
 from tests.interop.waiting import until
 
 CLIENTS = tuple(PHONES)
-DIGITS = "5#"
 
 
 def up(stage: Stage) -> None:
@@ -114,7 +113,7 @@ def test_blind_transfer(stage: Stage, shown: Matrix) -> None:
     up(stage)
     stage.phone.transfer(SAFE.user)
     stage.third.expect("confirmed")
-    talk_without_the_client(stage)
+    stage.talks_without_the_client()
     stage.shows(shown, matrix.BLIND)
 
 
@@ -125,17 +124,8 @@ def test_attended_transfer(stage: Stage, shown: Matrix) -> None:
     stage.phone.call(SAFE.user)
     stage.third.expect("confirmed")
     stage.phone.transfer_to_consulted()
-    talk_without_the_client(stage)
+    stage.talks_without_the_client()
     stage.shows(shown, matrix.ATTENDED)
-
-
-def talk_without_the_client(stage: Stage) -> None:
-    """Wait until peer and third are in the one call that is left, and let the peer hang up."""
-    until("one call is left", lambda: len(stage.node.show("calls")) == 1)
-    before = stage.packets()
-    until("both are heard", lambda: all(map(int.__gt__, stage.packets(), before)))
-    stage.peer.hang_up()
-    stage.third.expect("disconnected")
 
 
 def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
@@ -146,20 +136,3 @@ def test_a_busy_lamp(stage: Stage, shown: Matrix) -> None:
     stage.peer.hang_up()
     until("the lamp is out", lambda: stage.phone.is_told("terminated"))
     stage.shows(shown, matrix.LAMP)
-
-
-CASE_OF = {
-    test_registration: matrix.REGISTRATION,
-    test_a_call_with_sound_both_ways: matrix.CALL,
-    test_being_called: matrix.CALLED,
-    test_hold_and_resume: matrix.HOLD,
-    test_digits_by_rtp: matrix.DTMF_RTP,
-    test_digits_by_info: matrix.DTMF_INFO,
-    test_blind_transfer: matrix.BLIND,
-    test_attended_transfer: matrix.ATTENDED,
-    test_message_waiting: matrix.WAITING,
-    test_a_busy_lamp: matrix.LAMP,
-    test_presence: matrix.PRESENCE,
-    test_message: matrix.MESSAGE,
-    test_options: matrix.OPTIONS,
-}

@@ -8,8 +8,7 @@ from tests.interop.clients.base import DIALOG, MESSAGE_SUMMARY
 from tests.interop.devices import LINGER
 from tests.interop.matrix import Matrix
 from tests.interop.sipp import Peer
-from tests.interop.stage import SCRIPTED, Stage
-from tests.interop.test_clients import DIGITS, talk_without_the_client
+from tests.interop.stage import DIGITS, SCRIPTED, Stage
 from tests.interop.town import SAFE, WORKSHOP
 from tests.interop.waiting import until
 
@@ -81,7 +80,7 @@ def test_blind_transfer(stage: Stage, shown: Matrix) -> None:
     desk = stage.sipp.play("transfer", *CALLS, target=SAFE.user)
     stage.third.expect("confirmed")
     desk.ends_well()
-    talk_without_the_client(stage)
+    stage.talks_without_the_client()
     stage.shows(shown, matrix.BLIND)
 
 
@@ -93,7 +92,7 @@ def test_attended_transfer(stage: Stage, shown: Matrix) -> None:
     stage.peer.expect("media", status="held there")
     for one in (desk, second):
         one.ends_well()
-    talk_without_the_client(stage)
+    stage.talks_without_the_client()
     stage.shows(shown, matrix.ATTENDED)
 
 
@@ -144,20 +143,3 @@ def test_message(stage: Stage, shown: Matrix) -> None:
 def test_options(stage: Stage, shown: Matrix) -> None:
     stage.sipp.play("options").ends_well()
     stage.shows(shown, matrix.OPTIONS)
-
-
-CASE_OF = {
-    test_registration: matrix.REGISTRATION,
-    test_a_call_with_sound_both_ways: matrix.CALL,
-    test_being_called: matrix.CALLED,
-    test_hold_and_resume: matrix.HOLD,
-    test_digits_by_rtp: matrix.DTMF_RTP,
-    test_digits_by_info: matrix.DTMF_INFO,
-    test_blind_transfer: matrix.BLIND,
-    test_attended_transfer: matrix.ATTENDED,
-    test_message_waiting: matrix.WAITING,
-    test_a_busy_lamp: matrix.LAMP,
-    test_presence: matrix.PRESENCE,
-    test_message: matrix.MESSAGE,
-    test_options: matrix.OPTIONS,
-}

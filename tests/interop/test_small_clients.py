@@ -1,7 +1,6 @@
 """Clients that are no phones: sipsak asks a server, aiosip is a library of 2017."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,12 +11,12 @@ import pytest
 from tests.interop import matrix
 from tests.interop.clients.base import PHONE_HOST, ended, started, tell
 from tests.interop.clients.pjsua import PYTHON
+from tests.interop.clients.sipsak import asked
 from tests.interop.house import House
 from tests.interop.matrix import Matrix, ways
 from tests.interop.ports import Ports
 from tests.interop.town import MOBILE_PBX, WORKSHOP
 from tests.interop.waiting import until
-from tests.packages import require
 
 WRITTEN = """MESSAGE sip:{place} SIP/2.0
 Max-Forwards: 70
@@ -72,20 +71,6 @@ def sipsak(house: House, transport: str, user: str, *words: str) -> str:
     said = (done.stdout + done.stderr).decode("utf-8", "replace")  # with a fingerprint's bytes
     assert done.returncode == 0, said
     return said
-
-
-def asked(
-    house: House, transport: str, user: str, *words: str, ca: str
-) -> subprocess.CompletedProcess[bytes]:
-    """Let sipsak ask a node something. `ca`: the file of whom it believes."""
-    require("sipsak")
-    place, by = house.place(transport)
-    host, _, port = place.rpartition(":")  # in one it is what it looks for in a certificate
-    argv = ["sipsak", "-s", f"sip:{user}{host}", "-r", port, "-E", by, "-H", PHONE_HOST, "-vvv"]
-    argv += words
-    if by == "tls":
-        argv.append(f"--tls-ca-cert={ca}")
-    return subprocess.run(argv, capture_output=True, timeout=20, check=False)
 
 
 @contextmanager
