@@ -27,6 +27,7 @@ from sipcore.message.flow import Flow
 from sipcore.message.headers import METHODS
 from sipcore.message.message import Request
 from sipcore.message.notify import DialogState
+from sipcore.message.parse import MOST_HOPS
 from sipcore.message.reason import q850_in
 from sipcore.message.values import parse_number
 from sipcore.policy.attempt import Attempt, Permit, Source
@@ -66,7 +67,7 @@ class Call:
         self.draft = Draft(desk.clock, self.id, request.call_id, desk.settings.node)
         self.draft.begin(attempt)
         forwards = request.number("Max-Forwards", 255)
-        self.max_forwards = 70 if forwards is None else forwards
+        self.max_forwards = MOST_HOPS if forwards is None else min(forwards, MOST_HOPS)
         self.is_delayed = not request.body
         self.a = CallerLeg(desk.endpoint, self.notify, request, flow)
         self.a.rules, self.a.party, self.a.owner = desk.settings.refresh, attempt.source, self

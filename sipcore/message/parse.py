@@ -20,6 +20,7 @@ MOST_HEAD_BYTES = 16 * 1024
 MOST_BODY_BYTES = 48 * 1024
 MOST_FIELDS = 256
 MOST_MAX_FORWARDS = 255
+MOST_HOPS = 70  # RFC 3261 8.1.1.6
 
 FORWARDS = frozenset(map(str, range(MOST_MAX_FORWARDS + 1)))  # as nearly all write it
 _STATUS_LINE = re.compile(r"SIP/2\.0 +([0-9]+)(?: (.*))?", re.IGNORECASE)
@@ -199,8 +200,8 @@ def validate(message: Message) -> None:
             parse_address(rows[0])
         else:
             _ = message.contact
-    if "Record-Route" in headers:
-        _ = message.addresses("Record-Route")
+    if "Record-Route" in headers and len(message.addresses("Record-Route")) > MOST_HOPS:
+        raise BadMessage("too many Record-Route", 513)  # each request within would have them all
 
 
 def _validate_shape(message: Message) -> None:

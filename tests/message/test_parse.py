@@ -9,6 +9,7 @@ from sipcore.message.parse import (
     MOST_BODY_BYTES,
     MOST_FIELDS,
     MOST_HEAD_BYTES,
+    MOST_HOPS,
     parse,
     validate,
 )
@@ -139,6 +140,14 @@ def test_there_is_a_greatest_number_of_fields() -> None:
     assert read(message("INVITE sip:b@x.example SIP/2.0", *rows))
     with pytest.raises(BadMessage, match="too many header fields"):
         parse(message("INVITE sip:b@x.example SIP/2.0", *rows, "A: 1"))
+
+
+def test_a_route_has_a_greatest_number_of_hops() -> None:
+    invite = "INVITE sip:b@x.example SIP/2.0"
+    route = ", ".join(["<sip:p;lr>"] * MOST_HOPS)
+    assert read(message(invite, f"Record-Route: {route}"))
+    one_more = message(invite, f"Record-Route: {route}", "Record-Route: <sip:p;lr>")
+    assert refusal(one_more) == (513, "too many Record-Route")
 
 
 def test_no_fields_at_all_is_a_message_without_a_call_id() -> None:

@@ -253,13 +253,16 @@ def test_what_cannot_be_done_is_refused_at_the_door(
     simulate(main())
 
 
-def test_max_forwards_is_carried_across_less_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("said", "told"), [("5", "4"), ("255", "69")])
+def test_max_forwards_is_carried_across_less_one_and_never_made_more(
+    tmp_path: Path, said: str, told: str
+) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
             caller, callee = await two_desks(here)
-            talk = caller.call("8002", {"Max-Forwards": ["5"]})
+            talk = caller.call("8002", {"Max-Forwards": [said]})
             await talk.answered.wait()
-            assert callee.calls[0].requests[0].first("Max-Forwards") == "4"
+            assert callee.calls[0].requests[0].first("Max-Forwards") == told
             talk.hang_up()
 
     simulate(main())
