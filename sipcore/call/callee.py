@@ -12,6 +12,8 @@ from sipcore.message.flow import Hop
 from sipcore.message.message import Headers, Request, Response
 from sipcore.message.uri import Uri
 
+MOST_18X = 100  # of one INVITE that its caller is told: one a minute is usual (13.3.1.1)
+
 
 class CalleeLeg(Leg):
     """A b_leg: an INVITE of ours. `who` names the target for people."""
@@ -26,6 +28,7 @@ class CalleeLeg(Leg):
             self._scheme = Uri.parse(request.uri).scheme
         self.who = who
         self.is_heard = False  # something has come back
+        self.rung = 0  # how many 18x
         self.negotiation.state, self.negotiation.inviting = OFFERED, OURS
         self.early: dict[str, Early] = {}  # by remote tag: the forks that have said something
         self.transaction = endpoint.request(request, hop, self)
@@ -47,7 +50,7 @@ class CalleeLeg(Leg):
         Leg.feed(self, event)  # super() costs more than the whole of it
 
     def _hear(self, event: Reply) -> bool:
-        """Take an 18x; acknowledge a reliable one. False for a repeat of it."""
+        """Take an 18x; acknowledge a reliable one. False for a repeat of it, or one too many."""
         response, dialog = event.response, event.dialog
         number = number_of(response)
         if number is not None and dialog is not None:
@@ -60,7 +63,8 @@ class CalleeLeg(Leg):
             if response.body and response.content_type == SDP and not early.is_agreed:
                 early.sdp = response.body
                 early.is_agreed = number is not None  # what overtook it is no answer (3262 5)
-        return True
+        self.rung += 1
+        return self.rung <= MOST_18X
 
     @property
     def takes_info(self) -> bool:

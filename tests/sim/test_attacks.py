@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sipcore.call.callee import MOST_18X
 from sipcore.config import parse_config
 from sipcore.media.offer import MOST_RELAYED
 from sipcore.message.message import Headers
@@ -139,6 +140,27 @@ def test_a_call_with_many_streams_takes_few_ports(tmp_path: Path) -> None:
             refused = told.count(b"m=audio 0 ")
             assert (told.count(b"m=audio "), refused) == (32, 32 - MOST_RELAYED)
             assert here.leftovers()["media streams"] == 2 * MOST_RELAYED
+            talk.hang_up()
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_a_callee_that_rings_without_end_is_told_on_so_often(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, called = await two_desks(here)
+
+            def ring(talk: Talk) -> None:
+                for _ in range(MOST_18X + 50):
+                    called.ring(talk)
+
+            called.on_invite = ring
+            talk = caller.call("8002")
+            await here.pass_time(2)
+            assert [one.status for one in talk.answers].count(180) == MOST_18X
+            called.pick_up(called.calls[0])
+            await talk.answered.wait()
             talk.hang_up()
             await check_all_is_over(here)
 
