@@ -26,8 +26,6 @@ from sipcore.message.message import Response
 
 OVER = frozenset({408, 481})  # answers that end the dialog they come in (RFC 3261 12.2.1.2)
 UPDATE_S = 25.0  # an UPDATE must be answered before its timer F; its re-INVITE may ring for ever
-
-
 # Failures that mean the same on the other leg, and need no header fields to be understood.
 PASSED = frozenset({400, 403, 404, 408, 480, 481, 486, 487, 488, 491, 500, 501, 503, 504, 603, 606})
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from sipcore.call.contact import bind, device_of, is_replaced, renewed, row_of
 from sipcore.call.desk import Reach
-from sipcore.call.leg import is_behind_nat
+from sipcore.call.hops import is_behind_nat
 from sipcore.call.wish import Asked, Verdict, read
 from sipcore.clock import Clock
 from sipcore.endpoint import Endpoint

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from sipcore import catalogue
 from sipcore.call.desk import Desk
+from sipcore.call.hops import hop_within
 from sipcore.call.lamp import Line, aor_of
-from sipcore.call.leg import hop_within
 from sipcore.call.packages import CALLS, Telling
 from sipcore.call.subscribe import AGAIN_S, Asked, Judge, Refusal, again_in
 from sipcore.dialog.dialog import Dialog

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.call.leg import is_behind_nat
+from sipcore.call.hops import is_behind_nat
 from sipcore.config import parse_config
 from sipcore.dialog.events import Within
 from sipcore.message.flow import Flow
