@@ -127,7 +127,7 @@ class Endpoint:
             if isinstance(message, Request):
                 key = "in", message.method, 0
             else:
-                key = "in", message.cseq.method, message.status
+                key = "in", message.marks.method, message.status
             try:
                 self._counts[key].value += 1
             except KeyError:

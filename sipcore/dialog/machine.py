@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import Struct
+
 from sipcore.dialog import tables
 from sipcore.dialog.events import Send
 from sipcore.dialog.matching import ack_for
@@ -28,7 +30,7 @@ from sipcore.dialog.tables import (
 )
 from sipcore.dialog.transaction import Timing, Transaction
 from sipcore.message.message import Request, Response
-from sipcore.timers import TimerQueue
+from sipcore.timers import COARSE_S, TimerQueue
 
 Heard = Request | Response | bytes | None  # what came, or the response that our user gives
 Act = Callable[[Transaction, float, str, Heard], None]
@@ -48,6 +50,13 @@ class Owner(Protocol):
     def forget(self, transaction: Transaction) -> None: ...
 
 
+class Lingering(Struct, eq=False):
+    """Transactions that will have lingered at the same eighth of a second: one timer for all."""
+
+    slot: float
+    transactions: list[Transaction]
+
+
 class Machine:
     """Runs the tables for all transactions. `leaving` takes what is to be sent."""
 
@@ -56,7 +65,8 @@ class Machine:
         self._timeout_s = timing.timeout_s
         self._leaving = leaving
         self._owner = owner
-        self.timers: TimerQueue[Transaction] = TimerQueue()
+        self.timers: TimerQueue[Transaction | Lingering] = TimerQueue()
+        self._lingering: dict[float, Lingering] = {}
         self.absorbed: Counter[str] = Counter()
         self.repeats = {"in": 0, "out": 0}
         self.failures = {"timeout": 0, "transport": 0}
@@ -88,13 +98,20 @@ class Machine:
 
     def handle_timeout(self, now: float) -> None:
         """Act on every timer due at `now`."""
-        while (transaction := self.timers.pop_due(now)) is not None:
-            word = transaction.take_due()
-            if word == LINGERED:  # the end in every table, with nothing to do
-                transaction.state, transaction.deadline = TERMINATED, None
-                self._owner.forget(transaction)
+        while (due := self.timers.pop_due(now)) is not None:
+            if isinstance(due, Lingering):
+                del self._lingering[due.slot]
+                for transaction in due.transactions:
+                    self._forget(transaction)
+            elif (word := due.take_due()) == LINGERED:
+                self._forget(due)
             else:
-                self.feed(transaction, word, None, now)
+                self.feed(due, word, None, now)
+
+    def _forget(self, transaction: Transaction) -> None:
+        """Let go what has lingered: the end in every table, with nothing to do."""
+        transaction.state, transaction.deadline = TERMINATED, None
+        self._owner.forget(transaction)
 
     def repeat(self, transaction: Transaction, now: float, *_: object) -> None:
         """Set retry and timeout; where there is a retry, the first one sets the timeout.
@@ -178,7 +195,14 @@ class Machine:
         ):
             return  # it was answered at once: when waiting for the answer would end will do
         self._settle(transaction)
-        if linger_s:
+        if not linger_s:
+            transaction.state = TERMINATED
+        elif linger_s < COARSE_S:
             transaction.deadline = self.timers.add(linger_s, now, transaction)
         else:
-            transaction.state = TERMINATED
+            slot = -((now + linger_s) * -8 // 1)  # as the timers are rounded
+            lingering = self._lingering.get(slot)
+            if lingering is None:
+                lingering = self._lingering[slot] = Lingering(slot, [])
+                self.timers.add(linger_s, now, lingering)
+            lingering.transactions.append(transaction)

@@ -21,11 +21,10 @@ def server_key(request: Request) -> tuple[str, ...]:
     badbranch), the fields of RFC 2543 take the branch's place.
     """
     marks = request.marks
-    method = marks.method
+    branch, method = marks.branch, marks.method
     if method == "ACK":
         method = "INVITE"
-    branch = marks.branch
-    if branch[:7] == COOKIE and branch != COOKIE:
+    if len(branch) > 7 and branch.startswith(COOKIE):
         return (branch, marks.sent_by, method)
     via = request.via.to_text()
     return (request.uri, marks.from_tag, marks.call_id, str(marks.number), via, method)

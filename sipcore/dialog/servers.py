@@ -57,6 +57,8 @@ class Servers(dict[tuple[str, ...], Transaction]):
 
     def forget(self, transaction: Transaction) -> None:
         """Let a transaction go that has ended."""
-        self.unmerge(transaction)
-        self.await_no_ack(transaction)
+        if transaction.merge_key is not None:
+            self.unmerge(transaction)
+        if transaction.ack_key is not None:
+            self.await_no_ack(transaction)
         self.pop(transaction.key, None)

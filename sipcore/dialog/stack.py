@@ -152,7 +152,8 @@ class Stack:
         self.events.append(Within(dialog.user, dialog, transaction, request))
 
     def _receive_outside(self, request: Request, flow: Flow) -> None:
-        is_ours = any(self._mark in via for via in request.headers["Via"])
+        vias = request.headers["Via"]
+        is_ours = self._mark in (vias[0] if len(vias) == 1 else ",".join(vias))
         if is_ours or self._servers.has_merged(request):
             self.reply_statelessly(request, flow, 482)
         else:

@@ -29,6 +29,7 @@ from sipcore.timers import Timer
 
 if TYPE_CHECKING:
     from sipcore.dialog.events import User
+    from sipcore.dialog.machine import Lingering
     from sipcore.dialog.oversize import Detour
 
 
@@ -65,8 +66,8 @@ class Transaction(Struct, eq=False, gc=False):
     echo: Echo | None = None  # of a request that came: what its answers repeat
     user: "User | None" = None
     interval_s: float = 0.0
-    retry: "Timer[Transaction] | None" = None
-    deadline: "Timer[Transaction] | None" = None  # timeout or end of lingering
+    retry: "Timer[Transaction | Lingering] | None" = None
+    deadline: "Timer[Transaction | Lingering] | None" = None  # timeout or end of lingering
     cancelling: str = ""  # "owed" until the first provisional, "sent"; of a server: "sent"
     cancel_reason: str | None = None
     merge_key: tuple[str, ...] | None = None

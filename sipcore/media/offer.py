@@ -255,8 +255,7 @@ class Author:
         `ports` has one RTP port for each m-line, 0 for one that is refused; RTCP is the next port.
         `ours`: lines of our own for each m-line, where there are any.
         """
-        text = "".join([f"{line}\r\n" for line in sdp.below.lines if line[0] == "b"])
-        text += "t=0 0\r\n"
+        text = _above(sdp.below.lines)
         for index, media in enumerate(sdp.media):
             text += _write_media(media, described[index], ports[index])
             if ports[index] and index < len(ours):
@@ -358,6 +357,12 @@ def _write_media(media: Media, view: Described, port: int) -> str:
     said = f"a={view.direction}\r\n" if view.is_direction_said else ""
     passed = _passed(media.below.lines)
     return f"m={media.kind} {port} {media.protocol} {forms}\r\n{passed}{said}"
+
+
+@remembered_lines
+def _above(lines: tuple[str, ...]) -> str:
+    """Return what of a session's lines goes on above the m-lines: its bandwidth."""
+    return "".join([f"{line}\r\n" for line in lines if line[0] == "b"]) + "t=0 0\r\n"
 
 
 @remembered_lines

@@ -11,13 +11,14 @@ from sipcore.errors import BadMessage
 from sipcore.message.address import Address, parse_address, tag_of
 from sipcore.message.status import reason_of
 from sipcore.message.values import (
+    USUAL_VIA_PARAMS,
     CSeq,
     Via,
     parse_cseq,
     parse_number,
+    parse_sent_by,
     parse_via,
     split_commas,
-    usual_via,
 )
 
 Headers = dict[str, list[str]]
@@ -101,14 +102,24 @@ class Message:
             raise BadMessage(f"{missing.args[0]} is missing") from None
         if not call_id:
             raise BadMessage("Call-ID is empty")
-        branch, sent_by = usual_via(via)
-        is_plain = branch != ""
-        if not is_plain:
+        before, _, after = via.partition(";")
+        plain = USUAL_VIA_PARAMS.fullmatch(after)
+        if plain is not None:
+            branch, sent_by = plain[2], parse_sent_by(before)[3]
+        else:
             self._via = top = parse_via(split_commas(via)[0] if "," in via else via)
             branch, sent_by = top.branch, top.sent_by
         from_tag, to_tag, found = tag_of(from_) or "", tag_of(to), parse_cseq(cseq)
         self.marks = marks = Marks(
-            call_id, branch, sent_by, from_, from_tag, to_tag, found.number, found.method, is_plain
+            call_id,
+            branch,
+            sent_by,
+            from_,
+            from_tag,
+            to_tag,
+            found.number,
+            found.method,
+            plain is not None,
         )
         return marks
 

@@ -124,11 +124,9 @@ def _split_usual(lines: list[str]) -> Headers | None:
     headers: Headers = {}
     try:
         for row in lines[1:]:
-            name, _, value = row.partition(": ")
-            if not value:  # there may be no colon
-                return None
+            name, value = row.split(": ", 1)
             headers[KNOWN[name]] = [value.strip(" \t")]
-    except KeyError:
+    except (KeyError, ValueError):
         return None
     return headers if len(headers) == len(lines) - 1 else None
 

@@ -194,9 +194,9 @@ def _is_usual_origin(line: str) -> bool:
     if len(words) != 6 or "" in words or not line.isprintable():
         return False
     name, _, version, net, family, _ = words
-    is_number = version.isdecimal() and version.isascii() and len(version) <= 20
-    is_named = name[:2] == "o=" and len(name) > 2
-    return is_number and is_named and net == "IN" and family in ("IP4", "IP6")
+    if not (version.isdecimal() and version.isascii()) or len(version) > 20:
+        return False
+    return name[:2] == "o=" != name and net == "IN" and (family == "IP4" or family == "IP6")
 
 
 class _Spoken(Struct, frozen=True, gc=False):

@@ -19,7 +19,9 @@ _VIA = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+"
     r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*"
 )
-_USUAL_VIA_PARAMS = re.compile(r"(rport;)?branch=([A-Za-z0-9.!%*_+`'~-]++)(?(1)|;rport)")
+USUAL_VIA_PARAMS = re.compile(  # a branch and an empty rport, as most write it
+    r"(rport;)?branch=([A-Za-z0-9.!%*_+`'~-]++)(?(1)|;rport)"
+)
 
 Params = dict[str, str | None]
 
@@ -141,28 +143,16 @@ class Via(Struct, frozen=True, gc=False):
         return f"SIP/2.0/{self.transport} {self.host}{port}{format_params(self.params)}"
 
 
-def usual_via(text: str) -> tuple[str, str]:
-    """Return branch and sent-by of a Via as most write it: with these and an empty rport alone.
-
-    Both are empty for any other one. Raises BadMessage.
-    """
-    before, _, after = text.partition(";")
-    usual = _USUAL_VIA_PARAMS.fullmatch(after)
-    if usual is None:
-        return ("", "")
-    return usual[2], _parse_sent_by(before)[3]
-
-
 def parse_via(text: str) -> Via:
     """Read one Via value. Raises BadMessage."""
     before, semicolon, after = text.partition(";")
-    transport, host, port, sent_by = _parse_sent_by(before)
+    transport, host, port, sent_by = parse_sent_by(before)
     params = parse_params(semicolon + after) if semicolon else {}
     return Via(transport, host, port, params, sent_by)
 
 
 @remembered
-def _parse_sent_by(text: str) -> tuple[str, str, int | None, str]:
+def parse_sent_by(text: str) -> tuple[str, str, int | None, str]:
     """Read transport, host, port and both as one: what stands before the parameters."""
     match = _VIA.fullmatch(text)
     if match is None:
