@@ -55,7 +55,6 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._timers = stack.timers
-        self._unkept = stack.unkept
         self._leaving, self._events = stack.leaving, stack.events
         self._is_telling = False
         self._is_flush_due = False
@@ -103,7 +102,7 @@ class Endpoint:
 
     def _read(self, data: bytes, flow: Flow) -> Request | Response | None:
         """Return a valid message; a broken one is refused here, what needs nothing is dropped."""
-        if data[:4] == b"ACK " and self._unkept in data:
+        if data[:4] == b"ACK " and self._stack.is_needless(data):
             self._metrics.count_message("in", "ACK")
             return None
         try:

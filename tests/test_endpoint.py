@@ -111,10 +111,16 @@ def test_the_ack_of_what_was_answered_without_state_is_dropped_unread() -> None:
         shell.endpoint.receive(heard("INVITE"), UDP)
         refused = parse(shell.wires[0].sent[0][0])
         acked = {"direction": "in", "method": "ACK", "class": "request"}
-        for to, strays in ((refused.headers["To"][0], 0), ("<sip:us@x>;tag=other", 1)):
+        ours = refused.headers["To"][0]
+        tag = ours.partition(";")[2]
+        for to, strays in (
+            (ours, 0),
+            ("<sip:us@x>;tag=other", 1),
+            (f'";{tag}" <sip:us@x>;tag=1', 2),
+        ):
             shell.endpoint.receive(heard("ACK", f"To: {to}"), UDP)
             assert shell.stack.absorbed["stray ACK"] == strays
-        assert shell.value("sipcore_messages_total", acked) == 2
+        assert shell.value("sipcore_messages_total", acked) == 3
 
     simulate(main())
 

@@ -67,7 +67,8 @@ class Stack:
         self._mark = f"{matching.COOKIE}{token(8)}"
         self.mark = self._mark.encode()  # every branch of ours has it
         self._unkept = f"{self._mark[len(matching.COOKIE) :]}-"  # tags of what nothing is kept of
-        self.unkept = f";tag={self._unkept}".encode()  # an ACK that has it needs nothing
+        self._unkept_tag = f";tag={self._unkept}".encode()
+        self._unkept_size = len(self._unkept_tag) + 8
         self._clients: dict[tuple[str, ...], Transaction] = {}
         self._servers = Servers(most)
         # What poll() takes; a busy owner takes it itself.
@@ -99,6 +100,12 @@ class Stack:
         else:
             matching.stamp_via(message, flow)
             self._receive_new(message, flow, now)
+
+    def is_needless(self, ack: bytes) -> bool:
+        """Tell whether an ACK is of what was answered without state: a field ends with its tag."""
+        at = ack.find(self._unkept_tag)
+        end = at + self._unkept_size
+        return at > 0 and ack[end : end + 2] == b"\r\n"
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
         marks = response.marks

@@ -173,14 +173,17 @@ def _parse_usual(text: str) -> Sdp | None:
     """
     above, found, under = text.partition("\r\nm=")
     version, _, above = above.partition("\r\n")
-    origin, _, above = above.partition("\r\n")
+    origin, more, above = above.partition("\r\n")
     line, _, under = under.partition("\r\n")
     kind, _, after = line.partition(" ")
     port, _, after = after.partition(" ")
-    if version != "v=0" or not found or not _is_usual_origin(origin):
+    if version != "v=0" or not found or bool(more) != bool(above):
         return None
     if not (kind.isalpha() and kind.isascii() and port.isdecimal() and port.isascii()):
         return None
+    if not _is_usual_origin(origin):
+        return None
+    under = under.rstrip("\r\n")  # forgiven at the end, nowhere else
     session, below, spoken = _below_in(above), _below_in(under), _spoken_in(after)
     if session is None or below is None or spoken is None or len(port) > 5 or int(port) > 65535:
         return None
@@ -265,7 +268,6 @@ def below_of(lines: tuple[str, ...]) -> Below:
 
 
 def _read_below(text: str) -> Below | None:
-    text = text.rstrip("\r\n")
     lines = tuple(text.split("\r\n")) if text else ()
     return below_of(lines) if all(map(_LINE.fullmatch, lines)) else None
 

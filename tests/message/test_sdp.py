@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipcore.errors import BadMessage
-from sipcore.message.sdp import MAX_MEDIA, Codec, Origin, parse_sdp
+from sipcore.message.sdp import MAX_MEDIA, Codec, Origin, Sdp, parse_sdp
 
 TYPICAL = b"""v=0\r
 o=bob 2890844527 7 IN IP4 192.0.2.1\r
@@ -83,6 +83,9 @@ def test_ipv6_and_bytes_that_are_no_utf8_pass() -> None:
         sdp("rubbish"),
         sdp("M=audio 1 RTP/AVP 0"),
         sdp("", "a=x"),
+        sdp("", "m=audio 4000 RTP/AVP 0"),
+        sdp("\r", "m=audio 4000 RTP/AVP 0"),
+        b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\n\r\nm=audio 4000 RTP/AVP 0\r\n",
         sdp("a=nul\0"),
         sdp("m=audio 65536 RTP/AVP 0"),
         sdp("m=audio x RTP/AVP 0"),
@@ -105,6 +108,30 @@ def test_an_m_line_reads_alike_whether_others_follow_or_not(line: str, end: byte
     alone = sdp("m=audio 4000 RTP/AVP 0 8", line, "a=rtpmap:8 PCMA/8000")
     first, _ = parse_sdp(alone + b"m=video 0 RTP/AVP 99\r\n").media
     assert parse_sdp(alone.rstrip(b"\r\n") + end).media == (first,)
+
+
+LINES = st.sampled_from([
+    "", " ", "v=0", "s=-", "s=\x85\xa0", "t=0 0", "b=AS:64", "c=IN IP4 192.0.2.9", "a=sendonly",
+    "a=\0", "o=- 1 1 IN IP4 192.0.2.1", "o=a b 2 IN IP6 ::1 ", "o=a  b 2 IN IP4 x", "m=x",
+    "m=audio 4000 RTP/AVP 0 8", "m=audio 4000/2 RTP/AVP 0", "m=audio  4000 RTP/AVP 0",
+    "m=a-b 1 x y ",
+])  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=5), st.lists(LINES, max_size=3), st.booleans())
+def test_a_description_reads_alike_with_either_line_end(
+    above: list[str], below: list[str], is_usual: bool
+) -> None:
+    start = ("v=0", "o=- 1 1 IN IP4 192.0.2.1") if is_usual else ()
+    middle = ("m=audio 4000 RTP/AVP 0 8",) if is_usual else ()
+    read: list[Sdp | None] = []
+    for end in ("\r\n", "\n"):
+        text = "".join([f"{line}{end}" for line in (*start, *above, *middle, *below)])
+        try:
+            read.append(parse_sdp(text.encode()))
+        except BadMessage:
+            read.append(None)
+    assert read[0] == read[1]
 
 
 @pytest.mark.parametrize(
