@@ -6,37 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.interop.baresips import DESK_HZ, WORKSHOP_HZ, two_baresips
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import PHONE_HOST, Line
 from tests.interop.node import Node
-from tests.interop.ports import HOST, Ports
-from tests.interop.tones import RATE, read, share, write_tone
-from tests.interop.town import DESK, WORKSHOP
+from tests.interop.tones import RATE, read, share
+from tests.interop.town import WORKSHOP
 from tests.interop.waiting import stays, until
 
-DESK_HZ, WORKSHOP_HZ = 440.0, 1020.0
 TALK_S = 4.0
 
 
 @pytest.fixture
 def phones(tmp_path: Path, node: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST)
-    started: list[Baresip] = []
-    try:
-        for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):
-            tone = write_tone(tmp_path / f"{account.user}.wav", hertz, 30)
-            folder = tmp_path / f"baresip-{account.user}"
-            line = Line.of(account, f"{HOST}:{node.sip}", "udp", ports)
-            started.append(Baresip(folder, line, tone))
-        desk, workshop = started
-        for phone in started:
-            phone.start()
-        until("both are registered", lambda: len(node.show("bindings")) == 2)
-        yield desk, workshop
-    finally:
-        for phone in started:
-            phone.end()
-        ports.close()
+    with two_baresips(tmp_path, node) as both:
+        yield both
 
 
 def test_each_hears_the_tone_that_the_other_plays(

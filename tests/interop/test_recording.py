@@ -10,19 +10,17 @@ import numpy as np
 import pytest
 
 from sipcore.media.g711 import A_LAW, LINEAR
+from tests.interop.baresips import DESK_HZ, WORKSHOP_HZ, two_baresips
 from tests.interop.clients.baresip import Baresip
-from tests.interop.clients.base import PHONE_HOST, Line
 from tests.interop.devices import Devices
 from tests.interop.node import Node, Row
-from tests.interop.ports import HOST, Ports
 from tests.interop.rtp import SAMPLES
 from tests.interop.talking import talk
-from tests.interop.tones import RATE, share, write_tone
-from tests.interop.town import DESK, WORKSHOP, Town
-from tests.interop.waiting import stays, until
+from tests.interop.tones import RATE, share
+from tests.interop.town import WORKSHOP, Town
+from tests.interop.waiting import stays
 from tests.media.tape import Sound, read
 
-DESK_HZ, WORKSHOP_HZ = 440.0, 1020.0
 TALK_S = 4.0
 LACKS_S = 1.0  # what a kill -9 may cost
 SLACK_S = 0.3  # between what a test does and when it knows
@@ -38,22 +36,8 @@ def recorded(node: Node, town: Town) -> Node:
 
 @pytest.fixture
 def phones(tmp_path: Path, recorded: Node) -> Iterator[tuple[Baresip, Baresip]]:
-    ports = Ports(PHONE_HOST)
-    started: list[Baresip] = []
-    try:
-        for account, hertz in ((DESK, DESK_HZ), (WORKSHOP, WORKSHOP_HZ)):
-            tone = write_tone(tmp_path / f"{account.user}.wav", hertz, 30)
-            folder = tmp_path / f"baresip-{account.user}"
-            line = Line.of(account, f"{HOST}:{recorded.sip}", "udp", ports)
-            started.append(Baresip(folder, line, tone))
-        for phone in started:
-            phone.start()
-        until("both are registered", lambda: len(recorded.show("bindings")) == 2)
-        yield started[0], started[1]
-    finally:
-        for phone in started:
-            phone.end()
-        ports.close()
+    with two_baresips(tmp_path, recorded) as both:
+        yield both
 
 
 def test_each_phone_has_its_channel(recorded: Node, phones: tuple[Baresip, Baresip]) -> None:

@@ -68,6 +68,7 @@ def test_what_cannot_be_read_is_a_change_too(
 def test_a_kernel_without_such_sockets_is_no_fault(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The family is replaced by one that no kernel has."""
     if (sock := open_routes()) is not None:
         sock.close()
     monkeypatch.setattr(socket, "AF_NETLINK", 999)
