@@ -222,9 +222,12 @@ class Leg:
         if body:
             self.negotiation.step(SEND_OFFER)
             headers["Content-Type"] = [SDP]
+        known = [] if self.is_carriers else [REPLACES]  # no 18x of a re-INVITE is acknowledged
         if self.timer is not None:
-            headers["Supported"] = [refresh.TAG]
+            known.insert(0, refresh.TAG)
             headers |= self.timer.headers()
+        if known:
+            headers["Supported"] = [", ".join(known)]
         return headers
 
     def learn(self, message: Request | Response) -> None:

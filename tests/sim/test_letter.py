@@ -369,3 +369,22 @@ def test_21_4_6_what_is_refused_by_405_is_not_among_what_is_allowed(tmp_path: Pa
             await _ends(here, talk)
 
     simulate(main())
+
+
+def test_3891_who_can_be_asked_to_replace_says_so_in_each_re_invite(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, talk, _, other = await talking(here)
+            carrier = here.carrier()
+            talk.request("INVITE", sdp(caller.place, "sendonly", version=2))
+            out = caller.call(OUTSIDE)
+            await out.answered.wait()
+            out.request("INVITE", sdp(caller.place, "sendonly", version=2))
+            await here.pass_time(1)
+            assert "replaces" in other.requests[-1].tokens("Supported")
+            assert "100rel" not in other.requests[-1].tokens("Supported")
+            assert "Supported" not in carrier.calls[0].requests[-1].headers
+            out.hang_up()
+            await _ends(here, talk)
+
+    simulate(main())
