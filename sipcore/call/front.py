@@ -176,7 +176,8 @@ class Front:
         if "Accept" in request.headers and not _takes_sdp(request):
             desk.endpoint.reply_statelessly(request, flow, 406, {"Accept": [SDP]})
             return
-        if not self._takes_call(source, flow, dialled):
+        now, who = desk.loop.time(), _who(source)
+        if not self._takes_call(source, flow, dialled, now):
             desk.metrics.throttled.inc()
             desk.endpoint.reply_statelessly(request, flow, 503, {"Retry-After": ["2"]})
             return
@@ -195,7 +196,7 @@ class Front:
             is_private=private,
             is_critical=critical,
         )
-        counted = self._guard.call_of(flow.remote_address, desk.loop.time(), _who(source))
+        counted = self._guard.call_of(flow.remote_address, now, who)
         call = Call(desk, request, flow, attempt)
         call.task = desk.loop.create_task(bridge(call, counted))
 
@@ -215,7 +216,7 @@ class Front:
             return
         desk.endpoint.vouch(flow)
         refusal = self._courier.refusal(book, request, source, dialled)
-        if refusal is None and not self._takes(source, flow):
+        if refusal is None and not self._takes(source, flow, desk.loop.time()):
             desk.metrics.throttled.inc()
             refusal = 503
         if refusal is not None:
@@ -225,22 +226,20 @@ class Front:
         said = asserted(request)
         self._start(self._courier.deliver(request, flow, source, said, dialled))
 
-    def _takes_call(self, source: Source, flow: Flow, dialled: str) -> bool:
+    def _takes_call(self, source: Source, flow: Flow, dialled: str, now: float) -> bool:
         """Ask the rate guards for a call; one of emergency has a part of its own."""
         if dialled not in EMERGENCY:
-            if self._takes(source, flow):
+            if self._takes(source, flow, now):
                 return True
             if not _is_emergency(self._desk.book(), source, dialled):
                 return False
         if source.kind != "extension":
             return True
-        now = self._desk.loop.time()
         return self._guard.takes_emergency(flow.remote_address, now, _who(source))
 
-    def _takes(self, source: Source, flow: Flow) -> bool:
+    def _takes(self, source: Source, flow: Flow, now: float) -> bool:
         """Ask the rate guards: an extension's source has a rate of its own, a peer a part of the
         node's."""
-        now = self._desk.loop.time()
         if source.kind != "extension":
             return self._invites.take(now, (source.kind, source.id))
         if not self._guard.takes_invite(flow.remote_address, now, _who(source)):

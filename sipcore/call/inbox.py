@@ -39,7 +39,8 @@ class Inbox(Generic[Item]):
             elif until <= self._loop.time():
                 return None
             elif self._timer is None or until < self._timer_at:
-                self._stop_timer()
+                if self._timer is not None:
+                    self._stop_timer()
                 self._timer, self._timer_at = self._loop.call_at(until, self._timeout), until
             self._waiter = self._loop.create_future()
             try:
@@ -50,7 +51,8 @@ class Inbox(Generic[Item]):
 
     def drain(self) -> list[Item]:
         """Take all that is left; nobody waits any more."""
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         items = self._items.copy()
         self._items.clear()
         return items
@@ -60,9 +62,9 @@ class Inbox(Generic[Item]):
         return iter(self._items)
 
     def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        assert self._timer is not None
+        self._timer.cancel()
+        self._timer = None
 
     def _timeout(self) -> None:
         self._timer = None
