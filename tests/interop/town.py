@@ -36,9 +36,10 @@ MOBILE_PBX = Account("beta-mobile", "beta-mobile-secret", "beta.example")
 
 class Town:
     """The ports of the peers, and the provisioning file that tells the node of them. `desks` are
-    so many more phones of the customer of DESK."""
+    so many more phones of the customer of DESK; `host` is where carriers and PBXs are."""
 
-    def __init__(self, ports: Ports, desks: int = 0) -> None:
+    def __init__(self, ports: Ports, desks: int = 0, host: str = HOST) -> None:
+        self._host = host
         numbers = range(FIRST_DESK, FIRST_DESK + desks)
         self.desks = [Account(f"{one}", f"desk-{one}", DESK.domain) for one in numbers]
         self.carrier_a = ports.take()
@@ -48,7 +49,7 @@ class Town:
     def provisioning(self) -> str:
         """Return the file as TOML."""
         return TEMPLATE.format(
-            host=HOST,
+            host=self._host,
             carrier_a=self.carrier_a,
             carrier_b=self.carrier_b,
             fixed_pbx=self.fixed_pbx,
