@@ -33,7 +33,7 @@ __all__ = [
     "recover",
 ]
 
-LINGER_S = 0.02  # a line that nobody waits for is handed over this late at most
+LINGER_S = 0.05  # a line that nobody waits for goes with a group of others for so long
 GAP_S = 0.02  # between groups under load, as the SIP socket is polled: a group costs 150 us of CPU
 
 _log = logger(__name__)
@@ -117,7 +117,7 @@ class Journal:
         self._size = len(carry)
 
     def append(self, entry: Entry) -> None:
-        """Queue one entry. Never blocks, never raises; on disk within LINGER_S and a write."""
+        """Queue one entry. Never blocks or raises; on disk within twice LINGER_S and a write."""
         if (line := self._note(entry)) is None:
             return
         self._lines.append(line)
@@ -221,11 +221,15 @@ class Journal:
     def _linger(self) -> None:
         if not self._is_lingering:
             self._is_lingering = True
-            self._loop.call_later(LINGER_S, self._linger_over)
+            began_at = self._loop.time()
+            self._loop.call_later(LINGER_S, self._linger_over, began_at)
 
-    def _linger_over(self) -> None:
+    def _linger_over(self, began_at: float) -> None:
         self._is_lingering = False
-        self._hand_over()
+        if self._handed_at < began_at:
+            self._hand_over()
+        elif self._lines and self._job is None:  # a group took what waited: these are younger
+            self._linger()
 
     def _written(self, fault: str | None, took_s: float) -> None:
         """On the loop: the writer is through with the job, or failed on it."""

@@ -17,13 +17,13 @@ from sipcore.message.flow import Flow
 from sipcore.transport import stun
 from sipcore.transport.base import Lost, ReceiveAll
 
-MOST_AT_ONCE = 64  # datagrams a wake-up, so that timers and other sockets get their turn
+MOST_AT_ONCE = 96  # datagrams a wake-up, so that timers and other sockets get their turn
 DATAGRAM_BYTES = 65535
 KEEP_ALIVE_BYTES = 4  # CRLF CRLF, or zeros: what phones send to keep their NAT open
 SIP_FROM = 2  # the first octet of STUN is less (RFC 5626 8), of SIP it is a letter
 BUSY_PER_S = 500  # datagrams a second from which on the socket is polled
-BATCH = 64  # what a poll waits for: a wake-up costs as much as several datagrams
-LONGEST_PAUSE_S = 0.02  # between polls: it is added to the time of an answer
+BATCH = 96  # what a poll waits for: a wake-up costs as much as several datagrams
+LONGEST_PAUSE_S = 0.03  # between polls: it is added to the time of an answer
 JUDGE_S = 0.1
 SO_TIMESTAMPNS = 35  # socket(7): the kernel's wall time of arrival, which Python has no name for
 TIMESPEC = struct.Struct("@ll")

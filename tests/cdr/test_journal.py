@@ -87,6 +87,20 @@ async def test_a_line_nobody_waits_for_is_written_soon(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_a_line_that_follows_a_group_is_written_soon_by_itself(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, Metrics())
+    journal.start()
+    journal.append(Ended(answered_call(1)))  # from here on lines gather
+    await journal.sync()
+    journal.append(Ended(answered_call(2)))  # and nobody waits for this one
+    for _ in range(1000):
+        if len(list(read_cdrs(tmp_path))) == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert len(list(read_cdrs(tmp_path))) == 2
+    await journal.close()
+
+
 def test_a_call_whose_end_nobody_saw_ends_at_its_last_proof_of_life(tmp_path: Path) -> None:
     journal = InlineJournal(tmp_path, Metrics())
     journal.start()

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from sipcore.message.flow import Flow
 from sipcore.transport.udp import UdpTransport
 
+BUFFER_BYTES = 1 << 20
+
 
 def bound(address: str = "127.0.0.1") -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES
+    )  # a burst is to be lost nowhere
     sock.bind((address, 0))
     return sock
 
