@@ -83,9 +83,11 @@ def steady(subject: Subject, one: Load, node: Node, wishes: Wishes, report: Repo
     _report_cost(subject, ran, rate, report)
     _report_delays(subject, ran, rate, report)
     _report_messages(subject, ran, before, node.metrics(), report)
+    said = f"; SIPp: {ran.complaint}" if ran.complaint else ""
     if not ran.trial.holds:
-        said = f"; SIPp: {ran.complaint}" if ran.complaint else ""
         report.faults.append(words(ran.trial, subject) + said)
+    elif ran.trial.failed:
+        say(words(ran.trial, subject) + said)
     return ran
 
 
