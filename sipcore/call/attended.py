@@ -131,7 +131,7 @@ class _Join:
             return None
         if status >= 300:
             return self._fail(quoted(status, response.reason))
-        if not transfer.is_free() and not transfer.leg.is_over:
+        if not transfer.is_free():
             transfer.later(partial(self._answered, response), AGAIN_S)
             return None
         try:

@@ -46,6 +46,7 @@ class Exchange:
     _offer = b""
     _is_delayed = False
     _unacked: Response | None = None  # the other's 2xx, waiting for the asker's ACK
+    _is_left = False  # one of the two has hung up; what the other was told or asked goes on
 
     def __init__(self, media: MediaSession, ids: Ids) -> None:
         self._media = media
@@ -135,6 +136,8 @@ class Exchange:
             return True
         if is_invite:
             other.negotiation.step(CONCLUDE)
+        if self._is_left:
+            return self._answered_left(other, event)
         if response.status >= 300:
             return self._refused(other, event)
         if is_invite:
@@ -189,6 +192,9 @@ class Exchange:
         asker, other = self._asker, self._other
         if asker is None or other is None:
             return
+        if self._is_left:
+            self._acked_left(asker, event)
+            return
         answer = b""
         try:
             if event.request.body:
@@ -210,6 +216,74 @@ class Exchange:
         """The asker has cancelled its re-INVITE: so do we; the 487 comes back by reply()."""
         if self._other is not None and self._passed is not None:
             self._other.endpoint.cancel(self._passed)
+
+    def leave(self, leg: Leg) -> None:
+        """A side has hung up and the call goes on: the one who stays may know of an offer of it,
+        and whatever comes of that is what this one has agreed to.
+        """
+        asker, other, asked, unacked = self._asker, self._other, self._asked, self._unacked
+        if asker is None or other is None or asked is None:
+            return
+        if leg is other and unacked is None:
+            self.abort()
+            return
+        self._is_left, self.give_up_at = True, None
+        if leg is other and unacked is not None:  # its offer is in our 2xx: the ACK is to come
+            other.ack(unacked)
+            return
+        asker.endpoint.respond(asked, 487 if asked.is_invite else 504)
+        if unacked is None:
+            self.cancel()  # but a 2xx may be on its way, and an UPDATE cannot be cancelled
+            return
+        self._media.withdraw()
+        self._answer_left(other, unacked)
+
+    def _answer_left(self, other: Leg, response: Response) -> None:
+        """Answer the offer of a 2xx, for which nobody waits any more, by what was said last."""
+        try:
+            answer = self._media.answer_here(other.side, response.body, other.source)
+        except (BadMessage, MediaError):
+            answer = b""
+        other.ack(response, answer)
+        self._forget()
+
+    def _answered_left(self, other: Leg, event: Reply) -> bool:
+        """Take the answer of the one who stays. False when it ends that leg."""
+        response, is_invite = event.response, event.transaction.is_invite
+        if response.status >= 300:
+            self._media.withdraw()
+            other.negotiation.step(FAIL)
+            self._forget()
+            return response.status not in OVER
+        if is_invite:
+            other.renewed(response)
+        else:
+            other.updated(response)
+        if response.content_type != SDP:
+            unpack(response)
+        if self._is_delayed:
+            self._answer_left(other, response)
+            return True
+        if is_invite:
+            other.ack(response)
+        self._learn_left(other, response.body)
+        return True
+
+    def _acked_left(self, asker: Leg, event: Acked) -> None:
+        asker.awaits_ack = False
+        self._learn_left(asker, event.request.body)
+
+    def _learn_left(self, leg: Leg, answer: bytes) -> None:
+        """Take what the one who stays has answered; nobody is there to be told."""
+        try:
+            if not answer:
+                raise MediaError("no answer")
+            self._media.learn(leg.side, answer, leg.source)
+            leg.negotiation.step(RECEIVE_ANSWER)
+        except (BadMessage, MediaError):
+            self._media.withdraw()
+            leg.negotiation.step(FAIL)
+        self._forget()
 
     def abort(self) -> None:
         """The call ends: nothing stays open (a BYE during a re-INVITE)."""
@@ -236,4 +310,4 @@ class Exchange:
 
     def _forget(self) -> None:
         self._asker = self._other = self._asked = self._passed = self._unacked = None
-        self.give_up_at = None
+        self.give_up_at, self._is_left = None, False

@@ -178,7 +178,7 @@ class Takeover(Transfer):
             return None
         newcomer.answer(answer)
         self.take([Part(draft, newcomer)], [slot], newcomer, [self.leg])
-        if call.media.is_due(self.stays.side):
+        if self.is_news(newcomer):
             return await self.renew()
         self.finish()
         return None

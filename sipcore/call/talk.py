@@ -98,7 +98,14 @@ class Talk:
     @property
     def is_free(self) -> bool:
         """True when nothing is open between the two sides."""
-        return not self._exchange.is_open and not self._upkeep.is_open
+        return self._is_settled and not self._upkeep.is_open
+
+    @property
+    def _is_settled(self) -> bool:
+        """False while a side has asked something, or owes the answer to what our 2xx offered."""
+        return not self._exchange.is_open and not any(
+            leg.awaits_ack and not leg.is_over for leg in self._legs.values()
+        )
 
     @property
     def has_transfer(self) -> bool:
@@ -125,7 +132,7 @@ class Talk:
             self._ask()
         if (at := self._exchange.give_up_at) is not None and at <= now:
             self._exchange.give_up()
-        is_free = not self._exchange.is_open and not self.has_transfer and self.spared is None
+        is_free = self._is_settled and not self.has_transfer and self.spared is None
         leg = self._upkeep.act(now, is_free=is_free)
         if leg is None:
             return None
@@ -182,7 +189,7 @@ class Talk:
             endpoint.respond(event.transaction, 200)
             leg.close()
             if self._spares(leg):
-                self._exchange.abort()
+                self._exchange.leave(leg)
                 self._upkeep.leave(leg)
                 if self._transfer is not None:
                     self._transfer.listen()
@@ -291,9 +298,11 @@ class Talk:
         call = self._call
         self._exchange.acked(event)
         is_first = isinstance(leg, CallerLeg) and event.transaction is leg.transaction
-        if not is_first or leg.negotiation.state != OFFERED:
+        if not is_first:
             return
         leg.awaits_ack = False
+        if leg.negotiation.state != OFFERED:
+            return
         if not event.request.body:
             leg.negotiation.step(FAIL)
             return

@@ -170,7 +170,7 @@ class Transfer:
             return self.fail(won)
         if won.leg.is_over:
             return self._give_up(won, failed(480, "hung up at once", "callee", q850=16))
-        if not self.is_free() and not self.leg.is_over:
+        if not self.is_free():
             self.later(self._rung, AGAIN_S)
             return None
         cdr, lines = onward.draft.answer(), (keep(won.leg),)
@@ -190,7 +190,7 @@ class Transfer:
         try:
             if isinstance(leg, Picker):
                 leg.answer(self.seat(leg))
-                told = self.call.media.is_due(self.stays.side)
+                told = self.is_news(leg)
             else:
                 told = self.take_media(leg, won.sdp)
         except (BadMessage, MediaError) as fault:
@@ -259,6 +259,12 @@ class Transfer:
             media.put_back(self.side, standing)
             media.speakers[self.side], media.ringback = self.leg, heard
             raise
+
+    def is_news(self, newcomer: CallerLeg) -> bool:
+        """Tell whether whoever stays must hear of a newcomer now. Of one who has not answered yet
+        it hears after the ACK (Talk).
+        """
+        return not newcomer.awaits_ack and self.call.media.is_due(self.stays.side)
 
     def take(self, parts: list[Part], slots: list[Slot], newcomer: Leg, leaving: list[Leg]) -> None:
         """Put a newcomer, its records and its slots into the call; the transferor's legs leave."""
@@ -337,12 +343,13 @@ class Transfer:
             media.put_off()
             self.finish()
             return None
-        media.withdraw()
         if status == 491:
+            media.put_off()
             least_s, most_s = GLARE_S
             wait_s = least_s + (most_s - least_s) * self.call.desk.ids.fraction()
             self.later(self.renew, wait_s)
             return None
+        media.withdraw()
         self.is_over = True
         if status in OVER and not self.stays.is_over:
             end = Ending("node", 200, 102, f"{self.stays.side} leg: re-INVITE got {status}")

@@ -281,7 +281,7 @@ class Stack:
 
     def cancel(self, transaction: Transaction, now: float, reason: str | None = None) -> None:
         """Cancel an INVITE of ours: at once, or when its first provisional comes (9.1)."""
-        if transaction.is_answered or transaction.cancelling:
+        if not transaction.is_invite or transaction.is_answered or transaction.cancelling:
             return
         transaction.cancel_reason = reason
         if transaction.state == CALLING:

@@ -7,20 +7,8 @@ import pytest
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking, two_desks
-from tests.sim.transferring import FOUR, refer, replaces_of, reports, third
+from tests.sim.transferring import FOUR, ask, refer, replaces_of, reports, third
 from tests.sim.world import World, world
-
-
-def ask(by: Phone, replaced: Talk, answer: bytes) -> Talk:
-    """Ask for a dialog without SDP, and answer the offer of the 200 in the ACK."""
-    talk = by.call("8000", {"Replaces": [replaces_of(replaced)]}, b"")
-
-    def ack(response: object, body: bytes = b"") -> None:
-        Talk.ack(talk, talk.answers[-1], answer)
-        talk.ack = lambda response, body=b"": Talk.ack(talk, response, body)  # type: ignore[method-assign]
-
-    talk.ack = ack  # type: ignore[method-assign]
-    return talk
 
 
 async def check_both_are_heard(here: World, one: Talk, other: Talk) -> None:

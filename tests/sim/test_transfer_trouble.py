@@ -100,6 +100,37 @@ def test_a_refresh_that_the_transferor_never_answered_holds_no_other_back(tmp_pa
     simulate(main())
 
 
+def test_who_stays_is_told_of_the_newcomer_though_it_refuses_by_491_and_then_by_500(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            _, talk, callee, other = await talking(here)
+            await third(here)
+            other.request("INVITE", sdp(callee.place, "sendonly", version=2))
+            await here.pass_time(1)
+            refusals = [491, 500]
+
+            def refuse(one: Talk, event: Within) -> bool:
+                if event.request.method != "INVITE" or not refusals:
+                    return False
+                one.phone.endpoint.respond(event.transaction, refusals.pop(0))
+                return True
+
+            talk.on_request = refuse
+            refer(other, "8004")
+            await here.pass_time(15)
+            last = [one.body for one in talk.requests if one.method == "INVITE"][-1]
+            assert refusals == []
+            assert len([one for one in talk.requests if one.method == "INVITE"]) == 4
+            assert b"a=sendrecv" in last, "nobody holds it any more"
+            talk.hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
 def test_a_target_whose_answer_cannot_be_written_down_takes_nobodys_sound(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, provisioning=FOUR) as here:

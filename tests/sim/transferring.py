@@ -1,5 +1,6 @@
 """What transfers need: a third phone, how one is asked for, and what its transferor is told."""
 
+from sipcore.message.message import Headers
 from tests.sim.phone import Phone, Talk
 from tests.sim.world import World
 from tests.store.files import DEMO, replaced
@@ -35,3 +36,20 @@ def replaces_of(talk: Talk) -> str:
     dialog = talk.dialog
     assert dialog is not None
     return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
+
+
+def ask(by: Phone, replaced: Talk, answer: bytes) -> Talk:
+    """Ask for a dialog without SDP, and answer the offer of the 200 in the ACK."""
+    return begin(by, "8000", {"Replaces": [replaces_of(replaced)]}, answer)
+
+
+def begin(by: Phone, number: str, headers: Headers, answer: bytes) -> Talk:
+    """Call without SDP, and answer the offer of the 200 in the ACK."""
+    talk = by.call(number, headers, b"")
+
+    def ack(response: object, body: bytes = b"") -> None:
+        Talk.ack(talk, talk.answers[-1], answer)
+        talk.ack = lambda response, body=b"": Talk.ack(talk, response, body)  # type: ignore[method-assign]
+
+    talk.ack = ack  # type: ignore[method-assign]
+    return talk
