@@ -1,9 +1,14 @@
-"""Generated calls: what their dice say, who takes part, and whether the two that are left agree."""
+"""Generated calls: what their dice say, who takes part, and whether the two that are left agree.
+
+`python -m tests.sim.interleaving SEED CASE` shows a failure again.
+"""
 
 import asyncio
 import logging
 import random
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,6 +31,7 @@ MANY_CHANNELS = replaced(
     ("  record = true", "  record = false"),
 )
 AT_ONCE = 50
+A_WORLD = 1000  # cases that share a node and its network
 REFERS = 0.25  # share of the cases in which somebody may be transferred
 TAKES = 0.3  # in which a colleague may take a place by INVITE with Replaces
 FORKS = 0.25  # in which an extension with three devices is called
@@ -248,18 +254,35 @@ async def _phones(here: World) -> tuple[PartyPhone, ...]:
     return (*phones, *carriers)
 
 
-def run(folder: Path, how_many: int, seed: int, log: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with world(folder, seed=seed, provisioning=MANY_CHANNELS) as here:
-            here.net.keeps_record = False
-            phones = await _phones(here)
-            for first in range(0, how_many, AT_ONCE):
-                cases = [Case(seed, number) for number in range(first, first + AT_ONCE)]
-                weather = FOUL if (first // AT_ONCE) % 3 == 2 else FAIR
-                await _batch(here, phones, cases, weather)
-            ids = [cdr.id for cdr in here.cdrs()]
-            assert len(ids) == len(set(ids))
-            assert len(ids) >= how_many * 0.9, "an INVITE may be lost for good, not many"
+async def _in_one_world(folder: Path, seed: int, numbers: range) -> None:
+    """Run cases by batches, the same way whatever ran in other worlds."""
+    async with world(folder, seed=seed + numbers.start, provisioning=MANY_CHANNELS) as here:
+        here.net.keeps_record = False
+        phones = await _phones(here)
+        for first in numbers[::AT_ONCE]:
+            cases = [Case(seed, number) for number in range(first, first + AT_ONCE)]
+            weather = FOUL if (first // AT_ONCE) % 3 == 2 else FAIR
+            await _batch(here, phones, cases, weather)
+        ids = [cdr.id for cdr in here.cdrs()]
+        assert len(ids) == len(set(ids))
+        assert len(ids) >= len(numbers) * 0.9, "an INVITE may be lost for good, not many"
 
-    simulate(main())
+
+def run(folder: Path, how_many: int, seed: int, log: pytest.LogCaptureFixture) -> None:
+    """Run so many cases, by thousands."""
+    for first in range(0, how_many, A_WORLD):
+        numbers = range(first, min(first + A_WORLD, how_many))
+        (here := folder / str(first)).mkdir()
+        simulate(_in_one_world(here, seed, numbers))
     assert [one.getMessage() for one in log.records if one.levelno >= logging.ERROR] == []
+
+
+def show_again(seed: int, case: int) -> None:
+    """Run a case once more, after those that were before it in its world: up to five seconds."""
+    first, last = case // A_WORLD * A_WORLD, case // AT_ONCE * AT_ONCE + AT_ONCE
+    with TemporaryDirectory() as folder:
+        simulate(_in_one_world(Path(folder), seed, range(first, last)))
+
+
+if __name__ == "__main__":
+    show_again(int(sys.argv[1]), int(sys.argv[2]))

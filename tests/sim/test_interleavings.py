@@ -2,8 +2,8 @@
 transfer, pick up, take over and hang up in any order, with and without loss, to one carrier or to
 several devices at once: each ends, the two that are left agree, nothing is left.
 
-2,000 here, 100,000 in tests/test_many_interleavings.py. A failure names its seed and case: `run`
-shows it again.
+2,000 here, 100,000 in tests/test_many_interleavings.py. A failure names its seed and case, which
+`python -m tests.sim.interleaving SEED CASE` shows again within seconds.
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sipcore.dialog.events import Within
-from sipcore.message.message import Headers
+from sipcore.message.message import Headers, Response
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
@@ -60,6 +60,8 @@ def test_who_stays_is_held_no_more_though_the_transferor_held_it_and_left(
             await here.pass_time(3)
             offers = [one.body for one in talk.requests if one.method in ("INVITE", "UPDATE")]
             assert len(offers) == 2
+            cancelled = [one for one in here.net.sent if one.start_line.startswith("CANCEL")]
+            assert bool(cancelled) == (method == "INVITE"), "RFC 3261 9.1"
             assert b"a=sendrecv" in offers[-1]
             talk.hang_up()
             await here.pass_time(1)
@@ -89,6 +91,55 @@ def test_who_stays_may_make_an_offer_after_that_of_the_transferor_was_cancelled(
             await here.pass_time(1)
             assert talk.replies[-1] == ("INVITE", 200)
             assert b"a=sendonly" in last.calls[0].requests[-1].body
+            last.calls[0].hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_what_who_stays_answers_in_its_ack_counts_though_the_transferor_has_left(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            talk, other, last = await transferring(here)
+            unacknowledged: list[Response] = []
+            talk.ack = lambda response, body=b"": unacknowledged.append(response)  # type: ignore[method-assign]
+            talk.request("INVITE")
+            await here.pass_time(0.1)
+            other.hang_up()
+            await here.pass_time(0.1)
+            Talk.ack(talk, unacknowledged[0], sdp(talk.phone.place, "sendonly", version=2))
+            await here.pass_time(0.1)
+            last.pick_up(last.calls[0])
+            await here.pass_time(3)
+            assert b"a=sendonly" in last.calls[0].requests[-1].body
+            last.calls[0].hang_up()
+            await here.pass_time(1)
+            await check_all_is_over(here)
+
+    simulate(main())
+
+
+def test_the_offer_of_who_stays_is_answered_though_the_transferor_asked_for_it_and_left(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=FOUR) as here:
+            talk, other, last = await transferring(here)
+            other.ack = lambda response, body=b"": None  # type: ignore[method-assign]
+            other.request("INVITE")
+            await here.pass_time(0.1)
+            here.net.sent.clear()
+            other.hang_up()
+            await here.pass_time(0.1)
+            (ack,) = [p for p in here.net.sent if p.start_line.startswith("ACK")]
+            assert ack.to == talk.phone.place
+            assert b"m=audio" in ack.data
+            last.pick_up(last.calls[0])
+            await here.pass_time(1)
+            assert not last.calls[0].is_over
             last.calls[0].hang_up()
             await here.pass_time(1)
             await check_all_is_over(here)
