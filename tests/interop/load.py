@@ -14,7 +14,8 @@ from tests.interop.waiting import until
 
 CALLS_PER_S = 20
 TALK_MS = 100
-PATIENCE_MS = 3000  # with a node that says nothing
+CALLER_MS, CALLEE_MS = 12_000, 3000  # patience with a node that says nothing: callers have more
+# than a start takes, for who gives up without a CANCEL is a call that is answered and not ended
 NUMBER = "02136413599"
 
 
@@ -71,12 +72,12 @@ class Load:
 @contextmanager
 def load(devices: Devices, port: int) -> Iterator[Load]:
     """Let the PBX at `port` be called 20 times a second until the block is left."""
-    patience = ("-recv_timeout", str(PATIENCE_MS))
+    patience = ("-recv_timeout", str(CALLEE_MS))
     callees = devices.answer(port, ms=0, calls=100_000, more=patience)
     callers = devices.sipp.start(
         "call",
         *("-s", NUMBER, "-d", str(TALK_MS), *LINGER, "0"),
-        *("-r", str(CALLS_PER_S), "-m", "100000", *patience),
+        *("-r", str(CALLS_PER_S), "-m", "100000", "-recv_timeout", str(CALLER_MS)),
         port=devices.town.carrier_b,
         keys={"caller": "02150009999", "domain": "peer.example"},
     )
