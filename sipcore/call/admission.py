@@ -6,7 +6,7 @@ Pure: told how long messages waited and how late the loop is; asked for each pie
 import math
 from collections.abc import Mapping
 
-TARGET_S = 0.03  # a queue that long keeps the node busy; the pause between polls is shorter
+TARGET_S = 0.03  # a queue that long keeps the node busy; one that a poll empties is none
 STEP_S = 0.1
 LEAST = 0.01  # of new work is let in however bad it is: from there back to all takes 8 s
 INTEGRAL = 0.06  # by which the logarithm of the share rises in a step without any queue
