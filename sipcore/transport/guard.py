@@ -57,16 +57,16 @@ class Source:
     """
 
     __slots__ = (
-        "calls", "doubts", "emergencies", "filled_at", "forged", "given", "guesses", "invites",
-        "key", "left", "names", "over", "proven_until", "registers", "scans", "slow_until",
-        "told_at", "waits_until", "window_at",
+        "calls", "doubts", "emergencies", "filled_at", "forged", "given", "given_at", "guesses",
+        "invites", "key", "left", "names", "over", "proven_until", "registers", "scans",
+        "slow_until", "told_at", "waits_until", "window_at",
     )  # fmt: skip
 
     def __init__(self, key: str, left: int, now: float) -> None:
         self.key = key
         self.left = self.given = left
         self.told_at = -TELL_S
-        self.filled_at = now
+        self.filled_at = self.given_at = now
         self.waits_until = 0.0  # before that nothing has gathered in an empty bucket
         self.proven_until = 0.0
         self.slow_until = 0.0
@@ -279,7 +279,8 @@ class Guard:
         return False
 
     def _fill(self, address: str, source: Source, now: float) -> None:
-        """Give what has gathered since the last time, as a token bucket would."""
+        """Give what has gathered since the last time, as a token bucket would; a known source gets
+        it in parts of a stranger's burst, so that it shows soon when it becomes busy."""
         source.forget_old(now)
         is_trusted = self._is_trusted(address, source, now)
         rate = self._rates.known_messages_per_s if is_trusted else self._rates.messages_per_s
@@ -287,18 +288,19 @@ class Guard:
             rate = min(rate, SLOW_PER_S)
         if is_trusted:
             self._tell_if_busy(source, now)
-        given = int(min(now - source.filled_at, BURST_S) * rate)
+        gathered = min(now - source.filled_at, BURST_S) * rate
+        given = int(min(gathered, self._rates.messages_per_s * BURST_S))  # the rest later
         if given > 0:
-            source.given = given
+            source.given, source.given_at = given, now
             source.left = given + min(source.left, 0)
-            source.filled_at = now
+            source.filled_at = now - (int(gathered) - given) / rate
         source.waits_until = min(source.filled_at + 1 / rate, now + LONGEST_WAIT_S)
 
     def _tell_if_busy(self, source: Source, now: float) -> None:
         """Tell of a source that has used its bucket up faster than a stranger's would fill."""
         usual = self._rates.messages_per_s
         if (
-            source.given > usual * max(1.0, now - source.filled_at)
+            source.given > usual * max(1.0, now - source.given_at)
             and now - source.told_at >= TELL_S
         ):
             source.told_at = now

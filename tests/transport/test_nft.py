@@ -121,3 +121,24 @@ def test_a_known_source_that_is_not_busy_is_not_told_to_the_kernel() -> None:
     for now in range(1000, 2000):
         one.sift([(b"x", flow)], float(now))
     assert said == []
+
+
+def test_a_known_source_that_becomes_busy_is_told_to_the_kernel_within_the_second() -> None:
+    said: list[float] = []
+    one = Guard(lambda address: True, Rates(messages_per_s=10, known_messages_per_s=1000))
+    flow = Flow("udp", "10.0.0.1", 5060, "198.51.100.1", 5060)
+    for tenth in range(10_000, 21_000):  # as many as a stranger may send, for long
+        one.sift([(b"x", flow)], tenth / 10)
+    one.busy = lambda source: said.append(tenth / 10)
+    for tenth in range(21_000, 21_100):  # as many as the kernel lets through
+        one.sift([(b"x", flow)] * 10, tenth / 10)
+    assert said
+    assert said[0] <= 2101.0
+
+
+def test_a_known_source_has_all_of_its_burst_though_it_is_given_in_parts() -> None:
+    one = Guard(lambda address: True, Rates(messages_per_s=10, known_messages_per_s=1000))
+    flow = Flow("udp", "10.0.0.1", 5060, "198.51.100.1", 5060)
+    one.sift([(b"x", flow)], 1000.0)
+    came = one.sift([(b"x", flow)] * 20_000, 2000.0)
+    assert 5 * 1000 <= len(came) <= 5 * 1000 + 5 * 10
