@@ -54,6 +54,7 @@ PROOF_S = 6.0  # what is older was written before, even if one time was missed
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
 SWEEP_S = 10.0
 SETTLE_S = 2.0  # of the supervisor's patience after drain_s
+SETTLE_NOW_S = 0.6  # where all is to end at once: a BYE is said a second time
 SETTLE_STEP_S = 0.05
 RETRY_AFTER_S = 10
 
@@ -274,18 +275,18 @@ class Node:
         self.trunks.leave()
         await drain(self.front, self.desk, drain_s, RETRY_AFTER_S)
         self.watchers.stop()
-        await self._settle()
+        await self._settle(SETTLE_S)
 
     async def end(self) -> None:
         """End all calls now."""
         self.trunks.leave()
         await end_all(self.front, self.desk, RETRY_AFTER_S)
         self.watchers.stop()
-        await self._settle()
+        await self._settle(SETTLE_NOW_S)
 
-    async def _settle(self) -> None:
+    async def _settle(self, longest_s: float) -> None:
         """Stay a little for BYEs that are lost and must be said again."""
-        for _ in range(int(SETTLE_S / SETTLE_STEP_S)):
+        for _ in range(int(longest_s / SETTLE_STEP_S)):
             if self.stack.is_settled and self.trunks.registrations.is_settled:
                 break
             await asyncio.sleep(SETTLE_STEP_S)

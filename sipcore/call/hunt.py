@@ -78,7 +78,7 @@ def _slot_for(call: Caller, targets: tuple[Target, ...]) -> Slot | None:
 
 
 def _may_try_next(end: Ending, group: Group) -> bool:
-    if group.has_rung or end.by == "caller":
+    if group.has_rung or group.is_ours or end.by == "caller":
         return False
     return end.is_no_answer
 

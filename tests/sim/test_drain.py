@@ -1,9 +1,10 @@
 """A node that drains: who calls is told to try elsewhere, on the record; emergencies pass."""
 
+import asyncio
 from pathlib import Path
 
 from tests.sim.loop import simulate
-from tests.sim.talking import check_all_is_over, talking
+from tests.sim.talking import check_all_is_over, talking, two_desks
 from tests.sim.world import NODE, world
 
 
@@ -63,5 +64,22 @@ def test_strangers_leave_no_record_in_a_node_that_drains(tmp_path: Path) -> None
             talk.hang_up()
             await draining
             assert len(here.cdrs()) == 1
+
+    simulate(main())
+
+
+def test_a_node_that_ends_at_once_waits_for_nobody_who_is_silent(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            phone, _ = await two_desks(here)
+            call = phone.call("02150001234")  # to carriers that are not there
+            await here.pass_time(1)
+            began = asyncio.get_running_loop().time()
+            await here.node.end()
+            assert asyncio.get_running_loop().time() - began < 1, "its supervisor kills it soon"
+            await call.ended.wait()
+            assert call.status == 503
+            (cdr,) = here.cdrs()
+            assert (cdr.sip_status, cdr.reason) == (503, "the node stops")
 
     simulate(main())
