@@ -16,6 +16,7 @@ from sipcore.transport.buckets import SharedBucket
 from sipcore.transport.guard import Guard
 
 TURN_S = 16.0
+MOST_DIGITS = 10  # of a number in CSeq (RFC 3261 8.1.1.5)
 GENERATIONS = 3  # so that an answer is kept for 32 s, which is timer J, to 48 s
 
 
@@ -107,7 +108,9 @@ class Reception:
         """Tell whether a REGISTER, seen at a glance, comes again: then its answer is here."""
         branch, sent_by, method = seen.key
         number = seen.fields[b"cseq"].partition(b" ")[0]
-        if method != "REGISTER" or not seen.is_signed or not number.isdigit():
+        if method != "REGISTER" or not seen.is_signed:
+            return False
+        if not number.isdigit() or len(number) > MOST_DIGITS:
             return False
         call_id = seen.call_id.decode("utf-8", "surrogateescape").strip()
         place = flow.remote_address, flow.remote_port

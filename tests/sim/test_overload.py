@@ -32,6 +32,11 @@ OPEN = parse_config(
 )
 CAPACITY = 35.0  # calls a second that it can do: 9 messages read, 8 sent
 OVERLOAD_S, AFTER_S = 12, 14
+LONG_NUMBER = (  # more digits than Python reads
+    INVITE.replace(b"INVITE", b"REGISTER").replace(
+        b"CSeq: 1", b"Authorization: Digest\r\nCSeq: " + 5000 * b"9"
+    )
+)
 
 
 class _Open(Admission):
@@ -249,6 +254,7 @@ def test_a_refusal_is_repeated_the_same_and_its_ack_is_not_read(tmp_path: Path) 
         (INVITE, False),
         (INVITE.replace(b"sip:8002@", b"sip:110@"), True),
         (INVITE.replace(b"Contact:", b'Authorization: Digest nonce="00ff"\r\nContact:'), False),
+        (LONG_NUMBER, False),
     ],
 )
 def test_what_strangers_send_has_a_share_whatever_it_looks_like(
