@@ -180,6 +180,7 @@ async def _answer(call: Call, won: Won, is_recorded: bool) -> Ending | None:
     call.a.answer(told)
     if isinstance(leg, Picker):
         leg.confirm()
+        call.pickup = None  # a side like any other, which may leave for another call
     if cdr.recording is not None and cdr.answered_at is not None:
         call.media.record(cdr.recording, cdr.answered_at)
     return None

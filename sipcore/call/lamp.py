@@ -41,7 +41,7 @@ def show(call: "Call") -> None:
 
 def show_beside(call: "Call", onward: "Onward") -> None:
     """Tell that an attempt that follows from a call rings, or does so no more."""
-    if call.desk.watched and onward.permit is not None:
+    if onward.permit is not None:  # kept though nobody watches yet: he may before it is over
         rung = (line_of(target) for group in onward.permit.targets for target in group)
         known = lines_of(call) + call.lines_beside
         call.lines_beside += tuple(line for line in rung if line and line not in known)

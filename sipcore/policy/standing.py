@@ -99,7 +99,7 @@ class Standing:
     def end(self, result: Result, setup_s: float, now: float, *, is_trial: bool) -> None:
         """A call was answered or not. `setup_s`: until it rang, or for how long it did not."""
         is_slow = setup_s > self.limits.setup_s
-        self._on_trial -= is_trial
+        self._on_trial = max(0, self._on_trial - is_trial)  # it may have begun under other limits
         if result == "given-up" and not is_slow:
             return  # the caller's wish says nothing of the carrier
         self._note(result, is_slow, now)

@@ -127,6 +127,13 @@ def test_a_trial_that_the_caller_gives_up_proves_nothing() -> None:
     assert one.level(NOW + 61) == TRIAL
 
 
+def test_a_trial_that_began_under_other_limits_does_not_keep_it_from_its_own() -> None:
+    one = Standing(Limits())
+    one.end("answered", 1.0, NOW, is_trial=True)
+    calls(one, 5, "failed")
+    assert one.level(NOW + 61) == TRIAL
+
+
 def test_calls_that_are_no_trial_do_not_end_a_rest() -> None:
     one = demoted()
     calls(one, 50, "answered", at=NOW + 10)

@@ -9,15 +9,8 @@ from sipcore.dialog.events import Within
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.transferring import FOUR, refer, replaces_of, reports, third
+from tests.sim.transferring import FOUR, attend, refer, reports, third
 from tests.sim.world import OUTSIDE, World, world
-
-
-def attend(first: Talk, second: Talk, number: str = "8004") -> None:
-    """Let a phone join its two calls."""
-    named = quote(replaces_of(second), safe="")
-    target = f"<sip:{number}@acme.example?Replaces={named}>"
-    first.request("REFER", headers={"Refer-To": [target]})
 
 
 async def consulting(here: World) -> tuple[Talk, Talk, Talk, Talk, Phone]:

@@ -12,7 +12,7 @@ from tests.sim.loop import simulate
 from tests.sim.net import Place
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, talking
-from tests.sim.transferring import FOUR, refer, replaces_of, reports, third
+from tests.sim.transferring import FOUR, attend, refer, replaces_of, reports, third
 from tests.sim.watching import INFO, Lamp
 from tests.sim.world import World, world
 from tests.store.files import replaced
@@ -192,6 +192,51 @@ def test_a_lamp_goes_off_where_a_forward_rings_no_more(tmp_path: Path) -> None:
         talk.hang_up()
         await here.pass_time(3)
         assert lamp.states()[-2:] == [["early"], ["terminated"]]
+
+    play(tmp_path, act)
+
+
+def test_a_lamp_that_is_asked_for_while_a_forward_rings_goes_off_with_it(tmp_path: Path) -> None:
+    async def act(here: World) -> None:
+        caller = await here.desk_phone()
+        deflect(await here.desk_phone("8002", "workshop-8002"), "8004")
+        last = await third(here)
+        last.on_invite = last.ring
+        talk = caller.call("8002")
+        await here.pass_time(3)
+        lamp = Lamp(await picker_at_8003(here), "8004")
+        assert (await lamp.subscribe()).status == 200
+        await here.pass_time(1)
+        new = pick_up(lamp.phone, last.calls[0])
+        await here.pass_time(2)
+        assert new.status == 200
+        assert lamp.states()[-2:] == [["early"], ["terminated"]]
+        talk.hang_up()
+
+    play(tmp_path, act)
+
+
+def test_who_picked_up_stays_where_the_caller_joins_its_calls(tmp_path: Path) -> None:
+    async def act(here: World) -> None:
+        caller = await here.desk_phone()
+        callee = await here.desk_phone("8002", "workshop-8002")
+        callee.on_invite = callee.ring
+        last = await third(here)
+        talk = caller.call("8002")
+        await here.pass_time(2)
+        new = pick_up(await picker_at_8003(here), callee.calls[0])
+        await here.pass_time(2)
+        consult = caller.call("8004")
+        await here.pass_time(2)
+        attend(consult, talk, "8002")
+        await here.pass_time(3)
+        assert reports(consult)[-1] == "200 OK"
+        assert (talk.is_over, consult.is_over) == (True, True)
+        assert (new.is_over, last.calls[0].is_over) == (False, False)
+        new.hang_up()
+        await here.pass_time(1)
+        assert last.calls[0].is_over
+        assert len(here.cdrs()) == 2
 
     play(tmp_path, act)
 

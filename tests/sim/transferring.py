@@ -1,5 +1,7 @@
 """What transfers need: a third phone, how one is asked for, and what its transferor is told."""
 
+from urllib.parse import quote
+
 from sipcore.message.message import Headers
 from tests.sim.phone import Phone, Talk
 from tests.sim.world import World
@@ -29,6 +31,13 @@ def reports(talk: Talk) -> list[str]:
 
 def refer(talk: Talk, number: str, **headers: list[str]) -> None:
     talk.request("REFER", headers={"Refer-To": [f"<sip:{number}@acme.example>"], **headers})
+
+
+def attend(first: Talk, second: Talk, number: str = "8004") -> None:
+    """Let a phone join its two calls."""
+    named = quote(replaces_of(second), safe="")
+    target = f"<sip:{number}@acme.example?Replaces={named}>"
+    first.request("REFER", headers={"Refer-To": [target]})
 
 
 def replaces_of(talk: Talk) -> str:
