@@ -14,6 +14,7 @@ MOST_TEXTS = 32_768
 MOST_LONG = 8192  # of what may be longer
 FORGOTTEN = 16  # one in so many, the oldest, when there are as many
 LONGEST = 160  # characters: what strangers send cannot fill the memory
+MOST_PARAMS = 12  # that many to LONGEST characters: each takes ten times what its text does
 LONGEST_LINES = 1024
 MOST_LINES = 40
 
@@ -46,7 +47,12 @@ class _Memory(dict[Key, Value]):
 def remembered(read: Callable[[str], Value], longest: int = LONGEST) -> Callable[[str], Value]:
     """Return a reader that keeps what the latest short texts mean."""
     most = MOST_TEXTS if longest <= LONGEST else MOST_LONG
-    return _Memory(read, lambda text: len(text) <= longest, most).__getitem__
+    most_params = MOST_PARAMS * (longest // LONGEST)
+
+    def is_short(text: str) -> bool:
+        return len(text) <= longest and text.count(";") <= most_params
+
+    return _Memory(read, is_short, most).__getitem__
 
 
 Lines = tuple[str, ...]

@@ -104,9 +104,10 @@ class Message:
             raise BadMessage("Call-ID is empty")
         before, _, after = via.partition(";")
         plain = USUAL_VIA_PARAMS.fullmatch(after)
-        if plain is not None:
+        if plain is not None and "," not in before:
             branch, sent_by = plain[2], parse_sent_by(before)[3]
         else:
+            plain = None  # what it matched may be of a Via behind the topmost
             self._via = top = parse_via(split_commas(via)[0] if "," in via else via)
             branch, sent_by = top.branch, top.sent_by
         from_tag, to_tag, found = tag_of(from_) or "", tag_of(to), parse_cseq(cseq)

@@ -1,6 +1,12 @@
 """What is remembered of texts, and what is not."""
 
-from sipcore.message.memory import LONGEST, MOST_TEXTS, remembered, remembered_lines
+from sipcore.message.memory import (
+    LONGEST,
+    MOST_PARAMS,
+    MOST_TEXTS,
+    remembered,
+    remembered_lines,
+)
 
 
 class Reader:
@@ -27,6 +33,15 @@ def test_a_long_text_is_not_kept() -> None:
     text = "a" * (LONGEST + 1)
     assert read(text) == read(text) == text.upper()
     assert len(reader.asked) == 2
+
+
+def test_a_text_of_many_parameters_is_not_kept_for_it_would_take_ten_times_its_length() -> None:
+    reader = Reader()
+    read = remembered(reader)
+    usual, crowded = ";a" * MOST_PARAMS, ";a" * (MOST_PARAMS + 1)
+    for text in (usual, crowded, usual, crowded):
+        read(text)
+    assert reader.asked == [usual, crowded, crowded]
 
 
 def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:

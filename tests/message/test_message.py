@@ -160,3 +160,9 @@ def test_unknown_statuses_and_names_are_spelled_by_rule() -> None:
         "Call-ID",
         "X-My-Own",
     ]
+
+
+def test_the_topmost_via_is_the_first_on_its_line_though_it_has_no_parameters() -> None:
+    message = request(Via="SIP/2.0/UDP 192.0.2.1, SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1;rport")
+    marks = message.read()
+    assert (marks.sent_by, marks.branch, marks.is_plain) == ("192.0.2.1:5060", "", False)
