@@ -106,6 +106,7 @@ class Group:
     has_rung = False
     rung_at: float | None = None
     is_ours = False  # it ended for our own reason, not for what the targets did
+    is_last = False  # so did the whole call: nobody else is tried
 
     def __init__(
         self, targets: tuple[Target, ...], slot: Slot, permit: Permit, offer: bytes

@@ -78,7 +78,7 @@ def _slot_for(call: Caller, targets: tuple[Target, ...]) -> Slot | None:
 
 
 def _may_try_next(end: Ending, group: Group) -> bool:
-    if group.has_rung or group.is_ours or end.by == "caller":
+    if group.has_rung or group.is_last or end.by == "caller":
         return False
     return end.is_no_answer
 
@@ -191,10 +191,10 @@ def _heed_node(call: Caller, group: Group, item: object) -> Won | Ending | None:
     """Act on what comes from the node, its media, or another attempt."""
     if isinstance(item, Ending):
         group.give_up()
-        group.is_ours = True
+        group.is_ours = group.is_last = True
         return item
     if isinstance(item, Lost):
-        group.is_ours = True
+        group.is_ours = group.is_last = True
         return failed(503, "media worker lost", q850=41)
     if isinstance(item, Landed):
         return _landed(call, group, item.deflection)
