@@ -123,11 +123,16 @@ def _in_talk(call: "Call", line: Line) -> DialogState | None:
 def _told(
     call: "Call", line: Line, state_and_direction: tuple[str, str], other: Line | None
 ) -> DialogState:
-    if other is None or other[0] != line[0]:
+    if other is None or other[0] != line[0] or _is_hidden(call, other):
         return DialogState(call.id, *state_and_direction)
     extension = call.book.extension(*other)
     uri = aor_of(call.book.customers[other[0]].domain, other[1])
     return DialogState(call.id, *state_and_direction, uri, extension.name if extension else "")
+
+
+def _is_hidden(call: "Call", other: Line) -> bool:
+    """Tell whether it is a caller that wants its number hidden (RFC 3323)."""
+    return call.attempt.is_private and other == line_of(call.attempt.source)
 
 
 def line_of(party: Party) -> Line | None:

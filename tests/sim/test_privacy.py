@@ -10,6 +10,7 @@ from sipcore.message.privacy import hides_number, wishes_of
 from sipcore.message.uri import Uri
 from tests.sim.loop import simulate
 from tests.sim.talking import two_desks
+from tests.sim.watching import Lamp
 from tests.sim.world import OUTSIDE, world
 
 ID: Headers = {"Privacy": ["id"]}
@@ -52,6 +53,26 @@ def test_a_colleague_may_hide_inside(tmp_path: Path) -> None:
             caller, callee = await two_desks(here)
             await caller.call("8002", ID).answered.wait()
             assert b"8001" not in callee.calls[0].requests[0].to_bytes()
+
+    simulate(main())
+
+
+def test_no_lamp_names_a_colleague_that_hides(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            caller, callee = await two_desks(here)
+            callee.on_invite = callee.ring
+            lamp = Lamp(await here.desk_phone("8003", "laptop-8003"), "8002")
+            assert (await lamp.subscribe()).status == 200
+            talk = caller.call("8002", ID)
+            await here.pass_time(2)
+            hidden = "sip:anonymous@anonymous.invalid"
+            assert lamp.shown() == [("early", "recipient", hidden)]
+            callee.pick_up(callee.calls[0])
+            await talk.answered.wait()
+            await here.pass_time(2)
+            assert lamp.shown() == [("confirmed", "recipient", hidden)]
+            assert not any(b"8001" in one.body for one in lamp.notifies)
 
     simulate(main())
 
