@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def is_recorded(call: "Call", permit: Permit, leg: CalleeLeg | Picker) -> bool:
-    """Say whether the caller's extension or the one that answered is to be recorded."""
+    """Say whether the caller's extension or the one that answered is to be recorded: be it the
+    one that was called, one that it was forwarded to, or one that has picked it up."""
     if permit.is_recorded:
         return True
-    for group in permit.targets if permit.direction != "outbound" else ():
-        for target in group:
-            if isinstance(target, ExtensionTarget) and target.number == leg.who:
-                return _asks(call, target.customer, target.number)
-    if isinstance(leg, Picker) and isinstance(leg.party, Source):
-        return _asks(call, leg.party.customer, leg.who)
+    party = leg.party
+    if isinstance(party, ExtensionTarget):
+        return _asks(call, party.customer, party.number)
+    if isinstance(party, Source) and party.kind == "extension":
+        return _asks(call, party.customer, party.id)
     return False
 
 

@@ -8,6 +8,7 @@ import pytest
 from sipcore.cdr.record import Cdr
 from sipcore.media import control
 from tests.media.tape import read
+from tests.sim.deflecting import deflect
 from tests.sim.loop import simulate
 from tests.sim.phone import Talk, sdp
 from tests.sim.talking import two_desks
@@ -74,6 +75,23 @@ def test_a_callee_that_is_recorded(tmp_path: Path) -> None:
             await here.speak(caller, up.body, 5)
             up.hang_up()
             check_file(here, await only_cdr(here), 5)
+
+    simulate(main())
+
+
+def test_an_extension_that_is_recorded_is_so_where_a_forward_leads_to_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            await here.desk_phone()
+            deflect(await here.desk_phone("8002", "workshop-8002"), "8001")
+            caller = await here.desk_phone("8003", "laptop-8003")
+            up = caller.call("8002")
+            await up.answered.wait()
+            await here.speak(caller, up.body, 5)
+            up.hang_up()
+            await here.pass_time(3)
+            (cdr,) = [one for one in here.cdrs() if one.parent_id is None]
+            check_file(here, cdr, 5)
 
     simulate(main())
 
