@@ -84,12 +84,16 @@ class UdpTransport:
             self._polling = self._loop.call_later(self._pause_s, self._poll)
 
     def _poll(self) -> None:
-        is_empty = self._drain()
-        if self._is_busy():
-            self._polling = self._loop.call_later(self._pause_s if is_empty else 0, self._poll)
-        else:
-            self._polling = None
-            self._loop.add_reader(self._socket, self._readable)
+        is_empty = True
+        try:
+            is_empty = self._drain()
+        finally:  # whatever a batch met: nobody else would look at the socket again
+            if self._is_busy():
+                pause_s = self._pause_s if is_empty else 0
+                self._polling = self._loop.call_later(pause_s, self._poll)
+            else:
+                self._polling = None
+                self._loop.add_reader(self._socket, self._readable)
 
     def _is_busy(self) -> bool:
         """Tell whether datagrams came fast of late; judged ten times a second."""

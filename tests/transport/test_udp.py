@@ -85,6 +85,37 @@ def test_under_load_it_is_told_how_long_the_oldest_of_a_batch_waits(run: Run) ->
     run(main())
 
 
+def test_a_bug_met_under_load_leaves_the_socket_heard(run: Run) -> None:
+    async def main() -> None:
+        loop, here = asyncio.get_running_loop(), Peer()
+        bugs: asyncio.Queue[object] = asyncio.Queue()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        is_polled = asyncio.Event()
+        loop.set_exception_handler(lambda _, context: bugs.put_nowait(context["exception"]))
+
+        def hear(batch: Sequence[tuple[bytes, Flow]]) -> None:
+            if any(data == b"a bug" for data, _ in batch):
+                raise LookupError
+            for data, _ in batch:
+                heard.put_nowait(data)
+
+        busy = UdpTransport(loop, bound(), hear, lambda since: is_polled.set())
+        flow = Flow("udp", here.transport.address, here.transport.port, busy.address, busy.port)
+        while not is_polled.is_set():
+            for _ in range(MOST_AT_ONCE):
+                here.transport.send(b"message", flow)
+            for _ in range(MOST_AT_ONCE):
+                await heard.get()
+        here.transport.send(b"a bug", flow)
+        assert isinstance(await bugs.get(), LookupError)
+        here.transport.send(b"hello", flow)
+        assert await asyncio.wait_for(heard.get(), 5) == b"hello"
+        busy.close()
+        here.transport.close()
+
+    run(main())
+
+
 def test_the_keep_alives_of_phones_are_no_messages(run: Run) -> None:
     async def main() -> None:
         here, there = Peer(), Peer()
