@@ -52,6 +52,7 @@ from sipcore.transport.ways import Ways
 
 PROOF_S = 6.0  # what is older was written before, even if one time was missed
 ALIVE_S = 2.0  # how much of a call a crash may leave unproven
+LOOK_S = 60.0  # between two look-ups of where carriers and trunks are
 SWEEP_S = 10.0
 SETTLE_S = 2.0  # of the supervisor's patience after drain_s
 SETTLE_NOW_S = 0.6  # where all is to end at once: a BYE is said a second time
@@ -248,6 +249,7 @@ class Node:
         self._periods.every(SWEEP_S, self.front.reception.sweep)
         self._periods.every(SWEEP_S, self.watchers.sweep)
         self._periods.every(SWEEP_S, lambda: self.guard.bans.sweep(self._loop.time()))
+        self._periods.every(LOOK_S, self.trunks.look_again)
         self._periods.every(ALIVE_S, lambda: self._start(self.prove()))
         self._periods.every(STEP_S, lambda: None, self._judge_lag)
 

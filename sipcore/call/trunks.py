@@ -25,7 +25,7 @@ from sipcore.policy.standing import (
     Standing,
 )
 from sipcore.transport.guard import source_of
-from sipcore.transport.resolve import is_address
+from sipcore.transport.resolve import plain_address
 
 REACHED_S = 7200.0  # after the last call that went there
 REACHED_STEP_S = 60.0  # how exactly that is known
@@ -44,6 +44,7 @@ class Trunks:
         self._standings: dict[str, Standing] = {}  # by carrier
         self._doubtful: set[str] = set()  # carriers that may not be GOOD: few, mostly none
         self._places: dict[str, frozenset[str]] = {}  # addresses by the URI of who is there
+        self._named: dict[str, Uri] = {}  # URIs whose addresses the DNS tells, by their text
         self._reached: dict[str, float] = {}  # addresses that calls went to, until when they count
         self.registrations = Registrations(needs, self._doubtful.add, has_phones)
 
@@ -84,15 +85,22 @@ class Trunks:
         self._places = {uri: self._places[uri] for uri in uris & self._places.keys()}
         new = {uri: Uri.parse(uri) for uri in uris - self._places.keys()}
         for text, uri in new.items():
-            self._places[text] = frozenset((uri.address,))
-        names = {text: uri for text, uri in new.items() if not is_address(uri.address)}
+            self._places[text] = frozenset((plain_address(uri.address),))
+        is_name = {text: not plain_address(uri.address) for text, uri in new.items()}
+        names = {text: uri for text, uri in new.items() if is_name[text] or "maddr" in uri.params}
+        self._named = {uri: self._named[uri] for uri in uris & self._named.keys()} | names
         if names:
             self._needs.start(self._look_up(names))
+
+    def look_again(self) -> None:
+        """Look up where names lead: that changes, and servers may have been away."""
+        if self._named:
+            self._needs.start(self._look_up(self._named))
 
     async def _look_up(self, names: Mapping[str, Uri]) -> None:
         for text, uri in names.items():
             hops = await self._needs.endpoint.hops_to(uri)
-            if text in self._places:
+            if hops and text in self._places:
                 self._places[text] = frozenset(hop.flow.remote_address for hop in hops)
 
     def leave(self) -> None:

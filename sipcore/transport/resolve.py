@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from sipcore.message.uri import Uri
 from sipcore.transport.avoid import Avoided
 from sipcore.transport.names import LookUp, Names, nobody
@@ -63,14 +65,14 @@ class Resolver:
         """Return the first place of a URI that needs no look-up."""
         transport = uri.transport or "udp"
         if transport in PLAIN and uri.scheme == "sip" and "maddr" not in uri.params:
-            address = uri.address
-            if is_address(address):  # nearly always
+            address = plain_address(uri.address)
+            if address:  # nearly always
                 return Place(transport, address, uri.port or 5060)
         target = target_of(uri)
         if target is None:
             return None
-        if is_address(target.host):
-            return place_at(target)
+        if address := plain_address(target.host):
+            return place_at(replace(target, host=address))
         now = self._loop.time()
         kept = self._kept.get(target)
         if kept is not None and now < kept[0]:
@@ -88,8 +90,8 @@ class Resolver:
         target = target_of(uri)
         if target is None:
             return []
-        if is_address(target.host):
-            return [place_at(target)]
+        if address := plain_address(target.host):
+            return [place_at(replace(target, host=address))]
         try:
             async with asyncio.timeout(RESOLVE_S):
                 found = await self._locate(target)
@@ -135,10 +137,15 @@ class Resolver:
 
 
 @lru_cache(4096)
+def plain_address(text: str) -> str:
+    """Return an address (without brackets) as the kernel writes it: IPv6 has many spellings, and
+    whose address it is must not depend on that. "" for a name."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
+
+
 def is_address(text: str) -> bool:
     """Tell an address (without brackets) from a name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return plain_address(text) != ""

@@ -8,6 +8,7 @@ from sipcore.call.callee import MOST_18X
 from sipcore.config import parse_config
 from sipcore.media.offer import MOST_RELAYED
 from sipcore.message.message import Headers
+from sipcore.transport.resolve import plain_address
 from tests.sim.loop import simulate
 from tests.sim.phone import Phone, Talk, sdp
 from tests.sim.talking import check_all_is_over, two_desks
@@ -15,6 +16,7 @@ from tests.sim.world import CARRIER_A, NODE, OUTSIDE, PBX, World, world
 from tests.sim.writing import inbox, message
 from tests.store.files import DEMO, replaced
 
+NODE6 = ("2001:db8::1", 5060)
 PREMIUM = "+18005551234"
 AT_CARRIER = f"{CARRIER_A[0]}:{CARRIER_A[1]}"
 BY_NAME = replaced(
@@ -53,6 +55,55 @@ def test_a_contact_at_a_carrier_is_no_way_to_call_at_the_nodes_expense(
             got = inbox(thief), inbox(carrier)
             assert (await caller.ask(message(caller, "8001"))).status == 200
             assert [len(one) for one in got] == [1, 0]
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("uri", "spelled"),
+    [
+        ("sip:[2001:db8::a:1]", "[2001:DB8:0::A:0001]"),
+        ("sip:[2001:DB8:0::A:0001]", "[2001:db8::a:1]"),
+        ("sip:10.0.7.7;maddr=10.0.7.8", "10.0.7.8"),
+    ],
+)
+def test_a_carriers_address_is_known_however_it_is_spelled(
+    tmp_path: Path, uri: str, spelled: str
+) -> None:
+    text = replaced(UNLISTED, (f'uri = "sip:{AT_CARRIER}"', f'uri = "{uri}"'))
+
+    async def main() -> None:
+        async with world(tmp_path, provisioning=text) as here:
+            here.node.listen(here.net.open(NODE6, here.node.endpoint.receive))
+            await here.pass_time(70)
+            carrier = here.carrier((plain_address(spelled.strip("[]")), 5060))
+            thief = await _thief(here, Contact=[f"<sip:{PREMIUM}@{spelled}>"])
+            caller = await here.desk_phone("8002", "workshop-8002")
+            talk = caller.call("8001")
+            await talk.answered.wait()
+            assert carrier.calls == []
+            assert thief.calls
+            talk.hang_up()
+            await here.pass_time(3)
+
+    simulate(main())
+
+
+def test_a_carrier_whose_name_led_nowhere_at_the_start_is_known_once_it_does(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, provisioning=BY_NAME) as here:
+            carrier = here.carrier()
+            await _thief(here)
+            caller = await here.desk_phone("8002", "workshop-8002")
+            here.zone["A", "carrier.example"] = (CARRIER_A[0],)
+            await here.pass_time(120)
+            talk = caller.call("8001")
+            await talk.answered.wait()
+            assert carrier.calls == []
+            talk.hang_up()
+            await here.pass_time(3)
 
     simulate(main())
 
