@@ -5,10 +5,13 @@ Never to a carrier, never to another customer. Nothing is stored: who is not the
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 from sipcore.call.allowed import carried
 from sipcore.call.desk import Desk, Reach
 from sipcore.dialog.events import Reply, Told
+from sipcore.dialog.transaction import Transaction
 from sipcore.message.flow import Flow
 from sipcore.message.message import Headers, Request
 from sipcore.message.uri import Uri
@@ -44,20 +47,27 @@ class Courier:
         is_full = self._waiting.total() >= MOST_WAITING
         return 503 if is_full or self._waiting[source.customer] >= MOST_OF_ONE else None
 
-    async def deliver(
+    def deliver(
         self, request: Request, flow: Flow, source: Source, asserted: str | None, dialled: str
+    ) -> Coroutine[Any, Any, None]:
+        """Deliver to all devices of an extension; the first that takes it is enough.
+
+        It is accepted at once: its repeat may come before what is returned has begun.
+        """
+        transaction = self._desk.endpoint.accept(request, flow)
+        return self._answer(transaction, source, asserted, dialled)
+
+    async def _answer(
+        self, transaction: Transaction, source: Source, asserted: str | None, dialled: str
     ) -> None:
-        """Deliver to all devices of an extension; the first that takes it is enough."""
-        desk = self._desk
-        transaction = desk.endpoint.accept(request, flow)
         self._waiting[source.customer] += 1
         try:
-            status = await self._deliver(request, source, asserted, dialled)
+            status = await self._deliver(transaction.request, source, asserted, dialled)
         finally:
             self._waiting[source.customer] -= 1
             if not self._waiting[source.customer]:
                 del self._waiting[source.customer]
-        desk.endpoint.respond(transaction, status)
+        self._desk.endpoint.respond(transaction, status)
 
     async def _deliver(
         self, request: Request, source: Source, asserted: str | None, dialled: str

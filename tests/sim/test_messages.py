@@ -7,7 +7,7 @@ import pytest
 from sipcore.call.courier import MOST_OF_ONE
 from sipcore.message.message import Request
 from tests.sim.loop import simulate
-from tests.sim.net import Place
+from tests.sim.net import Place, Weather
 from tests.sim.phone import Phone
 from tests.sim.world import CARRIER_A, OUTSIDE, PBX, world
 from tests.sim.writing import TEXT, inbox, message
@@ -30,6 +30,19 @@ def test_a_message_reaches_all_devices_of_an_extension(tmp_path: Path) -> None:
                 assert not {"Contact", "X-Secret", "Call-Info", "Authorization"} & set(one.headers)
             await here.pass_time(70)
             assert here.leftovers() == {}
+
+    simulate(main())
+
+
+def test_a_message_that_comes_twice_at_once_is_delivered_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            sender = await here.desk_phone()
+            got = inbox(await here.desk_phone("8002", "workshop-8002"))
+            here.net.weather = Weather(doubling=1.0, delay_s=(0.01, 0.01))
+            assert (await sender.ask(message(sender, "8002"))).status == 200
+            await here.pass_time(1)
+            assert len({one.via.branch for one in got}) == 1
 
     simulate(main())
 
