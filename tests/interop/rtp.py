@@ -36,6 +36,7 @@ class Talker:
         self.sent = 0
         self.heard_at: list[float] = []  # when a packet came, on the monotonic clock
         self.last_at = 0.0  # when the last packet was sent, seconds since 1970
+        self.late_s = 0.0  # by how much the worst packet left later than it should
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, port))
         self._socket.connect(towards)
@@ -67,6 +68,7 @@ class Talker:
     def _talk(self) -> None:
         next_on = time.monotonic()
         while not self._over.wait(max(0.0, next_on - time.monotonic())):
+            self.late_s = max(self.late_s, time.monotonic() - next_on)
             head = struct.pack(">BBHII", 0x80, PCMA, self.sent & 0xFFFF, self.sent * SAMPLES, 7)
             try:
                 self._socket.send(head + sound(self.sent))

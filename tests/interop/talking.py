@@ -28,6 +28,11 @@ class Talk:
         """When the phone and the carrier have sent their last packets."""
         return [one.last_at for one in self._talkers]
 
+    @property
+    def late_s(self) -> float:
+        """By how much the worst packet of either left later than it should: the machine is busy."""
+        return max(one.late_s for one in self._talkers)
+
     def longest_gap_s(self, since: float) -> float:
         """Return the longest time, from a moment (monotonic) to now, that a side heard nothing."""
         return max(one.longest_gap_s(since) for one in self._talkers)

@@ -70,7 +70,8 @@ def test_both_ends_are_aligned(recorded: Node, devices: Devices) -> None:
         recorded.kill(role="signalling")
         cdr = recorded.only_cdr(10)
     ends = [int(np.flatnonzero(channel)[-1]) for channel in finished(recorded, cdr).T]
-    assert (ends[0] - ends[1]) / RATE == pytest.approx(apart_s, abs=0.04)
+    # What comes late is heard late, and recorded where it was heard.
+    assert (ends[0] - ends[1]) / RATE == pytest.approx(apart_s, abs=0.04 + up.late_s)
 
 
 def test_what_was_said_is_there_to_the_sample(recorded: Node, devices: Devices) -> None:
