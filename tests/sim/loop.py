@@ -87,7 +87,13 @@ def simulate(main: Coroutine[Any, Any, Result], early_s: float = 0.0) -> Result:
     """Run a coroutine in virtual time. A callback that raised fails the test."""
     loop = SimLoop(early_s)
     faults: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, context: faults.append(context))
+
+    def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        faults.append(context)
+        if not isinstance(context.get("exception"), Exception | None):
+            loop.stop()  # a time-out of pytest's, which a callback of the loop met
+
+    loop.set_exception_handler(note)
     try:
         result = loop.run_until_complete(main)
     finally:

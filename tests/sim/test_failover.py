@@ -189,9 +189,9 @@ def test_a_dead_dns_delays_the_first_call_alone_and_none_when_it_was_known(tmp_p
             await talk.ended.wait()
             assert talk.status == 503
             assert here.clock.now - begun <= 11
+            publish(here)
             here.is_dns_dead = False
             await here.pass_time(70)
-            publish(here)
             here.carrier(FIRST)
             (await dial(here, phone)).hang_up()
             here.is_dns_dead = True
