@@ -156,7 +156,7 @@ def test_a_dead_server_is_passed_over_and_asked_last_from_then_on(run: Run, tmp_
     async def main() -> None:
         conf = "nameserver 127.0.0.2\nnameserver 127.0.0.1\n"
         dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with dead, _servers(tmp_path, conf, Patience(try_s=0.05)) as (server, ask):
+        with dead, _servers(tmp_path, conf, Patience(try_s=0.5)) as (server, ask):
             dead.bind(("127.0.0.2", server.port))
             dead.setblocking(False)
             assert (await ask(Question("A", "a.example"))).records
